@@ -1,0 +1,64 @@
+"""The only authorisation functions of the portal. Pages, API, live views, exports and commands ask here and nowhere else."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from django.core.exceptions import PermissionDenied
+
+from accounts.roles import RIGHTS, Right, Role
+
+
+class Person(Protocol):
+    """What a policy needs to know of a user; AnonymousUser fits too."""
+
+    @property
+    def is_authenticated(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose objects somebody may see: all, or those of some clients. Never widened by parameters."""
+
+    everything: bool
+    client_ids: frozenset[int] = frozenset()
+
+    @property
+    def key(self) -> str:
+        """Stable text for view keys, cache keys and ETags: equal scopes share bytes, others never."""
+        return "all" if self.everything else "c" + ".".join(str(pk) for pk in sorted(self.client_ids))
+
+
+NOTHING = Scope(everything=False)
+
+
+def role_of(user: Person) -> Role | None:
+    """The user's role; None for anonymous and inactive users."""
+    if not user.is_authenticated or not getattr(user, "is_active", False):
+        return None
+    try:
+        return Role(getattr(user, "role", ""))
+    except ValueError:
+        return None
+
+
+def may(user: Person, right: Right) -> bool:
+    """True when the user's role has the right."""
+    role = role_of(user)
+    return role is not None and right in RIGHTS[role]
+
+
+def require(user: Person, right: Right) -> None:
+    """Raise PermissionDenied unless the user's role has the right."""
+    if not may(user, right):
+        raise PermissionDenied(f"this needs the right to {right.value.replace('_', ' ')}")
+
+
+def scope_of(user: Person) -> Scope:
+    """What the user may see. Account managers and client viewers see the clients of their memberships."""
+    role = role_of(user)
+    if role is None:
+        return NOTHING
+    if role.sees_all_clients:
+        return Scope(everything=True)
+    memberships = user.memberships.values_list("client_id", flat=True)  # type: ignore[attr-defined]  # a User here
+    return Scope(everything=False, client_ids=frozenset(memberships))
