@@ -1,0 +1,14 @@
+"""ASGI entry point: pages and API by Django, sockets by Channels."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ops_portal.settings.base")
+django_application = get_asgi_application()  # loads the apps; what follows may import models
+
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+
+from ops_portal.routing import websocket_urlpatterns  # noqa: E402
+
+application = ProtocolTypeRouter({"http": django_application, "websocket": URLRouter(websocket_urlpatterns)})

@@ -1,0 +1,63 @@
+"""One embedded PostgreSQL and Valkey per test run, shared by all workers; each worker has its own database and keys."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import redis
+from django.conf import settings
+from django.db import connection
+
+from ops_portal.lib import embedded
+
+_servers: embedded.RunningServers | None = None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the servers in the process that starts the run; xdist's workers find them by the inherited PORTAL_TEST_VAR."""
+    global _servers
+    if os.environ.get("PYTEST_XDIST_WORKER") or config.option.collectonly or config.option.help:
+        return
+    _servers = embedded.RunningServers(Path(os.environ["PORTAL_TEST_VAR"]))
+    _servers.start(durable=False)
+
+
+def pytest_unconfigure() -> None:
+    """Stop the servers and remove what they kept."""
+    global _servers
+    if _servers is None:
+        return
+    _servers.stop()
+    for directory in {_servers.var, embedded.state_directory(_servers.var), embedded.runtime_directory(_servers.var)}:
+        shutil.rmtree(directory, ignore_errors=True)
+    _servers = None
+
+
+@pytest.fixture
+def valkey() -> Iterator[redis.Redis]:
+    """A client of the run's Valkey; every key of this worker is removed after the test."""
+    with redis.Redis.from_url(settings.VALKEY, socket_timeout=5) as client:
+        yield client
+        for key in client.scan_iter(f"{settings.DEPLOYMENT_ID}:*", count=1000):
+            client.delete(key)
+
+
+@pytest.fixture
+def process_env(transactional_db: None) -> dict[str, str]:
+    """Environment for a real process of the portal (web, worker, command) on this worker's database and keys.
+
+    The process sees only what is committed, so the fixture turns on transactional tests.
+    """
+    name = connection.settings_dict["NAME"]
+    host = quote(connection.settings_dict["HOST"], safe="")
+    return os.environ | {
+        "DJANGO_SETTINGS_MODULE": "ops_portal.settings.base",
+        "DATABASE_URL": f"postgresql://postgres@/{name}?host={host}",
+        "VALKEY_URL": settings.VALKEY,
+        "DEPLOYMENT_ID": settings.DEPLOYMENT_ID,
+        "PORTAL_VAR": str(settings.PORTAL_VAR),
+        "SECRET_KEY": settings.SECRET_KEY,
+    }
