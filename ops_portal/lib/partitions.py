@@ -78,11 +78,7 @@ def missing_partitions(parent: str, *, ahead: int, span: Span = Span.DAY) -> lis
 def create_partitions(parent: str, *, ahead: int, behind: int = 0, span: Span = Span.DAY) -> list[str]:
     """Make the current partition, `ahead` later and `behind` earlier ones where they lack; returns the names made."""
     firsts = _firsts(_back(today(), behind, span), ahead + behind, span)
-    made = []
-    for first in firsts:
-        if _create(parent, first, span):
-            made.append(partition_name(parent, first, span))
-    return made
+    return [partition_name(parent, first, span) for first in firsts if _create(parent, first, span)]
 
 
 def drop_partitions(parent: str, *, before: datetime) -> list[str]:

@@ -1,6 +1,5 @@
 """Day and month partitions of history tables."""
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -13,12 +12,12 @@ PARENT = "probe_history"
 
 
 @pytest.fixture
-def parent(db: None) -> Iterator[str]:
+def parent(db: None) -> str:
     with connection.cursor() as cursor:
         cursor.execute(
             f"CREATE TABLE {PARENT} (key int, at timestamptz NOT NULL, UNIQUE (key, at)) PARTITION BY RANGE (at)"
         )
-    yield PARENT
+    return PARENT
 
 
 def insert(at: datetime) -> None:
