@@ -116,6 +116,7 @@ DEPLOYMENT_ID = env_str("DEPLOYMENT_ID", "ops", "Prefix of every key and channel
 
 # --- Sign-in -----------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["accounts.backends.PasswordBackend"]
 LOGIN_URL = "accounts:sign-in"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "accounts:sign-in"
@@ -164,12 +165,21 @@ CONTENT_SECURITY_POLICY = {
 # --- Static files ------------------------------------------------------------------------------------
 STATIC_URL = "/static/"
 STATIC_ROOT = PORTAL_VAR / "static"
-STATICFILES_DIRS: list[Any] = [
-    BASE_DIR / "static",
-    ("vendor/tabler", BASE_DIR / "node_modules/@tabler/core/dist/css"),
-    ("vendor/uplot", BASE_DIR / "node_modules/uplot/dist"),
-    ("vendor/plotly", BASE_DIR / "node_modules/plotly.js-basic-dist-min"),
+STATICFILES_DIRS: list[Any] = [BASE_DIR / "static"]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "ops_portal.lib.assets.PickedFilesFinder",
 ]
+_MODULES = BASE_DIR / "node_modules"
+VENDOR_FILES = {  # name below STATIC_URL -> file of a front-end package
+    "vendor/tabler/tabler.min.css": _MODULES / "@tabler/core/dist/css/tabler.min.css",
+    "vendor/tabler/tabler.min.css.map": _MODULES / "@tabler/core/dist/css/tabler.min.css.map",
+    "vendor/uplot/uPlot.min.css": _MODULES / "uplot/dist/uPlot.min.css",
+    "vendor/uplot/uPlot.esm.js": _MODULES / "uplot/dist/uPlot.esm.js",
+    "vendor/uplot/uPlot.iife.min.js": _MODULES / "uplot/dist/uPlot.iife.min.js",
+    "vendor/plotly/plotly-basic.min.js": _MODULES / "plotly.js-basic-dist-min/plotly-basic.min.js",
+}
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},

@@ -1,0 +1,398 @@
+"""Runs a set of processes as one: starts them in order, restarts what ends, and leaves nothing behind.
+
+`manage.py run`, `manage.py services` and `manage.py demo` are built on it:
+
+    with Supervisor(var) as supervisor:
+        supervisor.start([Child("postgres", argv, tier=SERVICE, ready=answers)])
+        supervisor.step("Tables are up to date", [sys.executable, "manage.py", "migrate"])
+        supervisor.start([Child("web", argv)])
+        supervisor.supervise()
+
+Every child has a process group and a log file of its own (`<var>/log/<name>.log`) and dies with the supervisor, even when
+that is killed. Leaving the block stops everything: the portal's processes first, then the services below them.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import IO, Self
+
+from ops_portal.lib import processes
+
+SERVICE = 0  # what others stand on: stopped last
+PORTAL = 1
+LEAST_FREE_BYTES = 500 * 1024 * 1024
+REFUSED = 2  # exit code when the start is refused or fails with one clear sentence
+
+_GRACE_SECONDS = {PORTAL: 5.0, SERVICE: 3.0}  # before SIGKILL; together under the 10 s that a whole stop may take
+_FIRST_DELAY_SECONDS, _LONGEST_DELAY_SECONDS, _STEADY_SECONDS = 0.5, 30.0, 30.0
+_LOG_LIMIT_BYTES, _LOGS_KEPT = 20 * 1024 * 1024, 5
+_HOUSEKEEPING_SECONDS = 10.0
+_STEP_SECONDS = 0.05
+
+
+class StartRefused(Exception):
+    """The set cannot be started; the text is the one sentence a person needs."""
+
+
+class StopRequested(Exception):
+    """Ctrl-C, SIGTERM or SIGHUP arrived while something was being started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One process to keep running.
+
+    `ready` is asked until it is true (at most `ready_seconds`); without it the child counts as ready when it runs.
+    `ready_text` is the progress line. The kernel sends `orphan_signal` when the supervisor is killed.
+    """
+
+    name: str
+    argv: Sequence[str | Path]
+    env: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None
+    cwd: Path | None = None
+    tier: int = PORTAL
+    ready: Callable[[], bool] | None = None
+    ready_seconds: float = 60.0
+    ready_text: str = ""
+    stop_signal: signal.Signals = signal.SIGTERM
+    orphan_signal: signal.Signals = signal.SIGKILL
+
+
+@dataclass(slots=True)
+class _Kept:
+    child: Child
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    failures: int = 0
+    restart_at: float = 0.0
+    held: bool = False
+
+
+def hold(var: Path, name: str) -> None:
+    """Ask the supervisor of `var` to kill the child and keep it down until `release` (a broker that is to be lost)."""
+    path = _hold_path(var, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def release(var: Path, name: str) -> None:
+    """Let the supervisor of `var` start the child again."""
+    _hold_path(var, name).unlink(missing_ok=True)
+
+
+def child_pid(var: Path, name: str) -> int | None:
+    """Process id of a child that the supervisor of `var` runs now; None when it is down."""
+    with contextlib.suppress(OSError, ValueError):
+        return int(_pid_path(var, name).read_text())
+    return None
+
+
+def _hold_path(var: Path, name: str) -> Path:
+    return var / "supervisor" / f"{name}.hold"
+
+
+def _pid_path(var: Path, name: str) -> Path:
+    return var / "supervisor" / f"{name}.pid"
+
+
+class Supervisor:
+    """Owner of a set of children on one data directory; only one at a time per directory."""
+
+    def __init__(self, var: Path, *, say: Callable[[str], None] | None = None) -> None:
+        self.var = var
+        self.log_directory = var / "log"
+        self._say = say or (lambda text: print(text, flush=True))  # noqa: T201 - progress for the person at the terminal
+        self._began = time.monotonic()
+        self._kept: dict[str, _Kept] = {}
+        self._lock: IO[str] | None = None
+        self._stop_asked = False
+        self._handlers: dict[int, object] = {}
+        self._next_housekeeping = 0.0
+        self._disk_warned = False
+
+    def __enter__(self) -> Self:
+        try:
+            self._take_directory()
+        except OSError as error:
+            raise StartRefused(f"{self.var} cannot be used: {_plain(error)}.") from error
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP on purpose
+                self._handlers[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self.stop()
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+        if self._lock is not None:
+            self._lock.close()
+        return isinstance(error, StopRequested)  # a stop that was asked for is no failure
+
+    # --- For those who start things ------------------------------------------------------------------
+    def say(self, text: str) -> None:
+        """A progress line with the time since the start."""
+        self._say(f"{time.monotonic() - self._began:6.1f} s  {text}")
+
+    def start(self, children: Sequence[Child]) -> None:
+        """Start all, then wait until each is ready.
+
+        Raises `StartRefused` with the child's last log line when one ends or does not get ready, `StopRequested` on Ctrl-C.
+        """
+        kept = [self._kept.setdefault(child.name, _Kept(child)) for child in children]
+        for one in kept:
+            _hold_path(self.var, one.child.name).unlink(missing_ok=True)
+            rotate(self._log_of(one.child), _LOGS_KEPT)
+            self._spawn(one)
+        waiting = list(kept)
+        while waiting:
+            self.check_stop()
+            for one in list(waiting):
+                if self._is_ready(one):
+                    waiting.remove(one)
+                    if one.child.ready_text:
+                        self.say(one.child.ready_text)
+            time.sleep(_STEP_SECONDS if waiting else 0)
+
+    def step(
+        self,
+        text: str,
+        argv: Sequence[str | Path],
+        *,
+        env: Mapping[str, str] | None = None,
+        seconds: float = 300.0,
+        name: str = "setup",
+    ) -> str:
+        """Run a command to its end, then say `text`; returns what it printed, which also goes to `<name>.log`.
+
+        Raises `StartRefused` with its last line when it fails or takes longer than `seconds`.
+        """
+        log = self.log_directory / f"{name}.log"
+        before = log.stat().st_size if log.exists() else 0
+        process = processes.spawn(argv, log=log, env=self._environment(env or {}))
+        deadline = time.monotonic() + seconds
+        try:
+            while process.poll() is None:
+                self.check_stop()
+                if time.monotonic() > deadline:
+                    raise StartRefused(f"`{_shown(argv)}` did not end within {seconds:g} s; see {log}.")
+                time.sleep(_STEP_SECONDS)
+        finally:
+            processes.end_all([(process, signal.SIGTERM)], grace_seconds=2)
+        with log.open(encoding="utf-8", errors="replace") as lines:
+            lines.seek(before)
+            output = lines.read()
+        if process.returncode != 0:
+            raise StartRefused(f"`{_shown(argv)}` failed: {_last_line(output)} (all of it in {log}).")
+        if text:
+            self.say(text)
+        return output
+
+    def check_stop(self) -> None:
+        """Raise `StopRequested` when a signal asked to stop; call it in every loop that waits for something."""
+        if self._stop_asked:
+            self.say("Stopping.")
+            raise StopRequested
+
+    def supervise(self) -> None:
+        """Keep everything running until a signal asks to stop."""
+        while not self._stop_asked:
+            self._tend()
+            time.sleep(_STEP_SECONDS * 2)
+        self.say("Stopping.")
+
+    def stop(self) -> None:
+        """End every child, the portal's first; within 10 s all are gone, if need be by SIGKILL. Safe to call again."""
+        self._stop_asked = True
+        for tier, grace in sorted(_GRACE_SECONDS.items(), reverse=True):
+            stops = [
+                (one.process, one.child.stop_signal)
+                for one in reversed(self._kept.values())
+                if one.process is not None and one.child.tier == tier
+            ]
+            processes.end_all(stops, grace_seconds=grace)
+        for one in self._kept.values():
+            _pid_path(self.var, one.child.name).unlink(missing_ok=True)
+        self._kept.clear()
+
+    # --- Inside --------------------------------------------------------------------------------------
+    def _take_directory(self) -> None:
+        self.log_directory.mkdir(parents=True, exist_ok=True)
+        (self.var / "supervisor").mkdir(exist_ok=True)
+        free = shutil.disk_usage(self.var).free
+        if free < LEAST_FREE_BYTES:
+            raise StartRefused(
+                f"Only {free // 2**20} MB are free at {self.var}; the portal needs {LEAST_FREE_BYTES // 2**20} MB."
+            )
+        self._lock = (self.var / "supervisor" / "lock").open("a+", encoding="ascii")
+        if not processes.wait_until(self._got_lock, seconds=1):
+            self._lock.seek(0)
+            raise StartRefused(
+                f"A portal already runs on {self.var} (process {self._lock.read().strip() or '?'}); "
+                "stop it first, or choose another directory with PORTAL_VAR."
+            )
+        self._lock.truncate(0)
+        self._lock.write(str(os.getpid()))
+        self._lock.flush()
+
+    def _got_lock(self) -> bool:
+        assert self._lock is not None
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        return False
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._stop_asked:  # asked twice: no more patience
+            for one in self._kept.values():
+                if one.process is not None:
+                    processes.signal_group(one.process, signal.SIGKILL)
+        self._stop_asked = True
+
+    def _log_of(self, child: Child) -> Path:
+        return self.log_directory / f"{child.name}.log"
+
+    def _environment(self, extra: Mapping[str, str]) -> dict[str, str]:
+        return {**os.environ, "PYTHONUNBUFFERED": "1", **extra}
+
+    def _spawn(self, one: _Kept) -> None:
+        child = one.child
+        try:
+            one.process = processes.spawn(
+                child.argv,
+                log=self._log_of(child),
+                env=self._environment(child.env),
+                user=child.user,
+                cwd=child.cwd,
+                orphan_signal=child.orphan_signal,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise StartRefused(f"{child.name} cannot be started: {_plain(error)}.") from error
+        one.started = time.monotonic()
+        _pid_path(self.var, child.name).write_text(str(one.process.pid))
+
+    def _is_ready(self, one: _Kept) -> bool:
+        assert one.process is not None
+        child, log = one.child, self._log_of(one.child)
+        if one.process.poll() is not None:
+            raise StartRefused(f"{child.name} ended at start: {_last_line(_tail(log))} (all of it in {log}).")
+        if child.ready is None or child.ready():
+            return True
+        if time.monotonic() - one.started > child.ready_seconds:
+            raise StartRefused(
+                f"{child.name} is not ready after {child.ready_seconds:g} s: {_last_line(_tail(log))} (see {log})."
+            )
+        return False
+
+    def _tend(self) -> None:
+        now = time.monotonic()
+        for one in self._kept.values():
+            wanted_down = _hold_path(self.var, one.child.name).exists()
+            if wanted_down and not one.held:
+                self._take_down(one)
+            elif one.held and not wanted_down:
+                one.held, one.failures, one.restart_at = False, 0, now
+                self.say(f"{one.child.name} is started again.")
+            if not one.held:
+                self._revive(one, now)
+        if now >= self._next_housekeeping:
+            self._next_housekeeping = now + _HOUSEKEEPING_SECONDS
+            self._keep_house()
+
+    def _take_down(self, one: _Kept) -> None:
+        one.held = True
+        if one.process is not None:
+            processes.end_all([(one.process, signal.SIGKILL)], grace_seconds=2)
+            one.process = None
+        _pid_path(self.var, one.child.name).unlink(missing_ok=True)
+        self.say(f"{one.child.name} is held down.")
+
+    def _revive(self, one: _Kept, now: float) -> None:
+        if one.process is not None:
+            if one.process.poll() is None:
+                return
+            processes.signal_group(one.process, signal.SIGKILL)  # what it may have left behind
+            one.failures = 1 if now - one.started > _STEADY_SECONDS else one.failures + 1
+            delay = min(_LONGEST_DELAY_SECONDS, _FIRST_DELAY_SECONDS * 2 ** (one.failures - 1))
+            self.say(f"{one.child.name} {_ending(one.process.returncode)}; starting it again in {delay:g} s.")
+            one.process, one.restart_at = None, now + delay
+            _pid_path(self.var, one.child.name).unlink(missing_ok=True)
+        elif now >= one.restart_at:
+            try:
+                self._spawn(one)
+            except StartRefused as refusal:
+                one.failures += 1
+                one.restart_at = now + _LONGEST_DELAY_SECONDS
+                self.say(str(refusal))
+
+    def _keep_house(self) -> None:
+        for log in self.log_directory.glob("*.log"):
+            if log.stat().st_size > _LOG_LIMIT_BYTES:
+                with contextlib.suppress(OSError):  # the children append, so cutting the file under them is safe
+                    shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+                    os.truncate(log, 0)
+        free = shutil.disk_usage(self.var).free
+        if free < LEAST_FREE_BYTES and not self._disk_warned:
+            self.say(f"Only {free // 2**20} MB are free at {self.var}: history and logs will soon be refused.")
+        self._disk_warned = free < LEAST_FREE_BYTES
+
+
+def rotate(log: Path, kept: int) -> None:
+    """Number the old logs: `x.log` becomes `x.log.1` and so on; the oldest goes."""
+    if not log.exists() or log.stat().st_size == 0:
+        return
+    for number in range(kept - 1, 0, -1):
+        older = log.with_name(f"{log.name}.{number}")
+        if older.exists():
+            older.replace(log.with_name(f"{log.name}.{number + 1}"))
+    log.replace(log.with_name(f"{log.name}.1"))
+
+
+def exit_with(refusal: Exception) -> None:
+    """Print one sentence to standard error and leave with `REFUSED`."""
+    sys.stderr.write(f"{refusal}\n")
+    sys.stderr.flush()
+    sys.exit(REFUSED)
+
+
+def _plain(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "the disk is full"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror} ({error.filename})" if error.filename else error.strerror
+    return str(error)
+
+
+def _ending(code: int) -> str:
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+
+
+def _tail(log: Path) -> str:
+    try:
+        with log.open("rb") as lines:
+            lines.seek(max(0, log.stat().st_size - 8192))
+            return lines.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it printed nothing"
+
+
+def _shown(argv: Sequence[str | Path]) -> str:
+    return " ".join(Path(word).name if index == 0 else str(word) for index, word in enumerate(argv))
