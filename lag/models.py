@@ -15,7 +15,7 @@ from lag.verdicts import EventKind, Verdict
 
 class ConsumerGroup(models.Model):
     """The newest summary of one group. Seconds are stored as the moment since when records are unread, so that a group
-    in which nothing moves needs no write: lag_seconds = observed_at - unread_since."""
+    in which nothing moves needs no write: lag_seconds = time of the newest reading - unread_since."""
 
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="groups")
     name = models.TextField()
@@ -45,11 +45,12 @@ class ConsumerGroup(models.Model):
     error_code = models.CharField(max_length=60, blank=True, default="")  # this group's own failure, e.g. not_allowed
     error = models.CharField(max_length=500, blank=True, default="")
     member_list = models.JSONField(default=list)  # [{"member_id", "client_id", "host", "partitions"}]
+    # The newest poll read this group well: its time is LagState.observed_at, else the group's own `observed_at`.
+    fresh = models.BooleanField(default=True)
     observed_at = models.DateTimeField()
     appeared_at = models.DateTimeField(db_default=Now())
     vanished_at = models.DateTimeField(null=True, blank=True)
-    memory = models.BinaryField(default=bytes)  # lag.compute.GroupMemory, orjson
-    memory_slot = models.BigIntegerField(default=-1)  # slot that wrote `memory`; a worker's cache is good while equal
+    version = models.BigIntegerField(default=0)  # LagState.version that wrote this row
 
     class Meta:
         constraints: ClassVar = [
@@ -71,18 +72,33 @@ class ConsumerGroup(models.Model):
         return self.name
 
 
+class LagState(models.Model):
+    """The newest poll of a cluster. A worker's memory of the cluster is good while it knows `version`; a poll that finds
+    another version than it started from was overtaken and is dropped."""
+
+    cluster = models.OneToOneField(Cluster, on_delete=models.CASCADE, related_name="lag_state", primary_key=True)
+    version = models.BigIntegerField(default=0)
+    observed_at = models.DateTimeField(null=True)
+    listed_at = models.DateTimeField(null=True)  # newest whole listing of groups
+
+    def __str__(self) -> str:
+        return f"lag of {self.cluster_id}"
+
+
 class GroupTopic(models.Model):
-    """Per-partition figures of one group on one topic, as arrays in the order of `partitions`. Written only when changed."""
+    """Per-partition figures of one group on one topic. Written only when changed; fields as lag.compute.TopicResult."""
 
     group = models.ForeignKey(ConsumerGroup, on_delete=models.CASCADE, related_name="topics")
     topic = models.ForeignKey(Topic, on_delete=models.CASCADE, related_name="groups")
     lag_records = models.BigIntegerField(null=True)
     unread_since = models.DateTimeField(null=True)
     method = models.CharField(max_length=12, blank=True, default="")
-    # partition columns; one JSON list per partition: [partition, committed, start, end, high_watermark, lag_records,
-    # unread_since (epoch seconds), bound, method, verdict, flags, member index in the group's member_list or null]
-    rows = models.JSONField(default=list)
-    changed_at = models.DateTimeField()
+    consume_rate = models.FloatField(null=True)
+    verdict = models.CharField(max_length=20, default=Verdict.OK.value)
+    # orjson of {"members": [[member id, host]], "partitions": [[partition, committed, start, end, high watermark, lag
+    # records, unread since (epoch seconds), bound, method, verdict, flags, index into members or null]]}
+    rows = models.BinaryField(default=bytes)
+    version = models.BigIntegerField(default=0)
 
     class Meta:
         constraints: ClassVar = [
@@ -91,6 +107,28 @@ class GroupTopic(models.Model):
 
     def __str__(self) -> str:
         return f"group {self.group_id} on topic {self.topic_id}"
+
+
+class StoredMemory(models.Model):
+    """lag.compute.GroupMemory of a group, orjson: what the verdicts remember from poll to poll, whichever worker polls."""
+
+    group = models.OneToOneField(ConsumerGroup, on_delete=models.CASCADE, related_name="+", primary_key=True)
+    data = models.BinaryField()
+    version = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"memory of group {self.group_id}"
+
+
+class StoredKnots(models.Model):
+    """lag.compute's knots of one topic, orjson: (offset, time) per partition."""
+
+    topic = models.OneToOneField(Topic, on_delete=models.CASCADE, related_name="+", primary_key=True)
+    data = models.BinaryField()
+    version = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"knots of topic {self.topic_id}"
 
 
 class GroupSetting(models.Model):
@@ -203,3 +241,65 @@ class GroupEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} of group {self.group_id}"
+
+
+class HistoryStatus(models.Model):
+    """How the keeping of history fares: one row per job (pack, roll_up, partitions), shown beside the sources."""
+
+    job = models.CharField(max_length=20, unique=True)
+    last_success_at = models.DateTimeField(null=True)
+    error = models.CharField(max_length=500, blank=True, default="")
+    failing_since = models.DateTimeField(null=True)
+    counts = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return self.job
+
+
+class HistoryProgress(models.Model):
+    """Up to where a cluster's history of one level is written; the row is the lock of the job that goes on from there."""
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="+")
+    level = models.CharField(max_length=10)  # raw | minute | hour
+    done_until = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["cluster", "level"], name="lag_historyprogress_once_per_cluster_level")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.level} history of {self.cluster_id}"
+
+
+class HistoryCycle(models.Model):
+    """The samples of one poll that no block holds yet (lag.history.blocks). Shard 0 = group totals, 1... = topics."""
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="+")
+    at = models.DateTimeField()
+    shard = models.PositiveSmallIntegerField()
+    data = models.BinaryField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["cluster", "shard", "at"], name="lag_historycycle_once_per_cycle")
+        ]
+
+    def __str__(self) -> str:
+        return f"samples of {self.cluster_id} at {self.at}"
+
+
+class HistoryCoverage(models.Model):
+    """When a cluster was polled well within one minute: milliseconds after it. A minute without a row is a gap."""
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="+")
+    minute = models.DateTimeField()
+    offsets = ArrayField(models.IntegerField())
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["cluster", "minute"], name="lag_historycoverage_once_per_minute")
+        ]
+
+    def __str__(self) -> str:
+        return f"polls of {self.cluster_id} in {self.minute}"
