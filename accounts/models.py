@@ -1,11 +1,13 @@
 """Users, clients (tenants), what belongs to a client, tokens and the audit trail."""
 
+import uuid
 from typing import ClassVar
 
-from django.contrib.auth.models import AbstractUser, UserManager
+from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.crypto import salted_hmac
 
 from accounts.roles import Role
 
@@ -33,10 +35,14 @@ class User(AbstractUser):
     )
     # Raised by every change that bears on what the user may see; open sockets compare it (notes: revocation).
     entitlement_version = models.PositiveIntegerField(default=1)
+    # Part of the session hash: raising it ends every session of the user at its next request.
+    session_generation = models.PositiveIntegerField(default=1)
+    demo = models.BooleanField(default=False)  # may sign in only while the DEMO setting is on
     time_zone = models.CharField(max_length=64, default="UTC")
-    theme = models.CharField(max_length=5, default="auto", choices=[("auto", "auto"), ("light", "light"), ("dark", "dark")])
+    theme = models.CharField(
+        max_length=5, default="auto", choices=[("auto", "auto"), ("light", "light"), ("dark", "dark")]
+    )
 
-    objects: ClassVar[UserManager["User"]] = UserManager()
     REQUIRED_FIELDS: ClassVar[list[str]] = ["role"]
 
     class Meta:
@@ -46,6 +52,11 @@ class User(AbstractUser):
 
     def __str__(self) -> str:
         return self.username
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """Bind sessions to the password and to `session_generation` (Django's own hook for the current and old keys)."""
+        value = f"{self.password}|{self.session_generation}"
+        return salted_hmac("accounts.models.User.session", value, secret=secret, algorithm="sha256").hexdigest()
 
 
 class Membership(models.Model):
@@ -98,6 +109,7 @@ class ApiToken(models.Model):
     prefix = models.CharField(max_length=12)
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()
+    family = models.UUIDField(default=uuid.uuid4, db_index=True)  # tokens refreshed from one another are ended together
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
     replaced_by = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="replaces")
@@ -111,7 +123,9 @@ class AuditEntry(models.Model):
 
     at = models.DateTimeField(db_default=Now(), db_index=True)
     actor = models.ForeignKey(User, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
-    actor_name = models.CharField(max_length=150)  # stays readable after the user is gone; "system" for the portal itself
+    actor_name = models.CharField(
+        max_length=150
+    )  # stays readable after the user is gone; "system" for the portal itself
     action = models.CharField(max_length=80)  # <app>.<noun>_<past>
     entity = models.CharField(max_length=400)
     client = models.ForeignKey(Client, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")

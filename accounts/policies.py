@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 
 from accounts.roles import RIGHTS, Right, Role
@@ -32,13 +33,18 @@ NOTHING = Scope(everything=False)
 
 
 def role_of(user: Person) -> Role | None:
-    """The user's role; None for anonymous and inactive users."""
-    if not user.is_authenticated or not getattr(user, "is_active", False):
+    """The user's role; None for anonymous and disabled users, and for demo users outside demo mode."""
+    if not user.is_authenticated or not may_sign_in(user):
         return None
     try:
         return Role(getattr(user, "role", ""))
     except ValueError:
         return None
+
+
+def may_sign_in(user: object) -> bool:
+    """Whether an account is open at all. Demo users are, in demo mode only: their password is known to everybody."""
+    return bool(getattr(user, "is_active", False)) and (settings.DEMO or not getattr(user, "demo", False))
 
 
 def may(user: Person, right: Right) -> bool:

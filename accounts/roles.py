@@ -51,8 +51,14 @@ class Right(StrEnum):
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.SRE: frozenset(
         {
-            Right.SEE_LAG, Right.SEE_SOURCES, Right.SEE_CLUSTERS, Right.SEE_FINDINGS, Right.SEE_CLIENTS,
-            Right.CHANGE_SLO, Right.CHANGE_GROUP_SETTINGS, Right.USE_API,
+            Right.SEE_LAG,
+            Right.SEE_SOURCES,
+            Right.SEE_CLUSTERS,
+            Right.SEE_FINDINGS,
+            Right.SEE_CLIENTS,
+            Right.CHANGE_SLO,
+            Right.CHANGE_GROUP_SETTINGS,
+            Right.USE_API,
         }
     ),
     Role.ONCALL: frozenset(

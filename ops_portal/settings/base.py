@@ -185,6 +185,8 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
+WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ["map", "png", "ico", "woff2", "gz", "br"]
+
 # --- Celery (celery namespace; names are checked against celery.app.defaults by a test) ---------------
 CELERY_BROKER_URL = embedded.celery_broker_url(VALKEY)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

@@ -1,0 +1,119 @@
+"""Reads of users, clients, ownership, tokens and the audit trail. Guarded by `accounts.policies` in whatever calls them."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
+
+from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import Now
+
+from accounts.models import ApiToken, AuditEntry, Client, Ownership, SignInLink, User
+from accounts.ownership import Matcher, Rule
+from accounts.policies import Person, scope_of
+
+
+def ownership_matcher(kind: str, cluster_name: str) -> Matcher:
+    """Owners of the objects of one kind (group, topic, principal, key) on one cluster."""
+    rows = Ownership.objects.filter(kind=kind, cluster_name__in=["", cluster_name])
+    return Matcher.of(Rule(client_id, glob) for client_id, glob in rows.values_list("client_id", "glob"))
+
+
+def clients_visible(user: Person) -> QuerySet[Client]:
+    """The clients that the user may see, by name."""
+    scope = scope_of(user)
+    rows = Client.objects.order_by("name")
+    return rows if scope.everything else rows.filter(pk__in=scope.client_ids)
+
+
+def client_named(name: str) -> Client | None:
+    return Client.objects.filter(name=name).first()
+
+
+def clients_named(names: Iterable[str]) -> list[Client]:
+    """The clients of these names, in their order. Raises Client.DoesNotExist with the first unknown name."""
+    wanted = list(names)
+    found = {client.name: client for client in Client.objects.filter(name__in=wanted)}
+    for name in wanted:
+        if name not in found:
+            raise Client.DoesNotExist(name)
+    return [found[name] for name in wanted]
+
+
+def ownerships_by_client(client_ids: Iterable[int]) -> dict[int, list[Ownership]]:
+    """Globs of several clients in one query, by kind and glob."""
+    found: dict[int, list[Ownership]] = defaultdict(list)
+    for row in Ownership.objects.filter(client_id__in=list(client_ids)).order_by("kind", "glob"):
+        found[row.client_id].append(row)
+    return found
+
+
+def user_named(username: str) -> User | None:
+    return User.objects.filter(username=username).first()
+
+
+def users_with_clients(q: str = "") -> QuerySet[User]:
+    """Every user with memberships, active ones first."""
+    rows = User.objects.prefetch_related("clients").annotate(
+        live_tokens=Count("tokens", filter=Q(tokens__revoked_at__isnull=True, tokens__expires_at__gt=Now()))
+    )
+    if q:
+        rows = rows.filter(Q(username__icontains=q) | Q(email__icontains=q) | Q(clients__name__icontains=q)).distinct()
+    return rows.order_by("-is_active", "username")
+
+
+def administrator_exists() -> bool:
+    """Whether anybody but a demo user can administer this portal."""
+    return User.objects.filter(role="admin", is_active=True, demo=False).exists()
+
+
+def token_of_text(text: str) -> ApiToken | None:
+    """The stored token of a bearer text, alive or not, with its user; `expired` is the database's word."""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    rows = ApiToken.objects.select_related("user").annotate(expired=Q(expires_at__lte=Now()))
+    return rows.filter(digest=digest).first()
+
+
+def tokens_of(user: User) -> QuerySet[ApiToken]:
+    """A person's tokens, newest first."""
+    return ApiToken.objects.filter(user=user).annotate(expired=Q(expires_at__lte=Now())).order_by("-created_at", "-pk")
+
+
+def tokens_all() -> QuerySet[ApiToken]:
+    """Everybody's tokens that still work, those that end first at the top."""
+    rows = ApiToken.objects.filter(revoked_at__isnull=True, expires_at__gt=Now())
+    return rows.select_related("user").order_by("expires_at")
+
+
+def tokens_by_prefix(text: str) -> QuerySet[ApiToken]:
+    """Tokens not yet ended whose text starts so; the text may be longer than what is stored of it."""
+    return ApiToken.objects.filter(revoked_at__isnull=True, prefix=text[:12]).select_related("user")
+
+
+def sign_in_link_is_open(text: str) -> bool:
+    """Whether the link would sign somebody in now."""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return SignInLink.objects.filter(
+        digest=digest, used_at__isnull=True, expires_at__gt=Now(), user__is_active=True
+    ).exists()
+
+
+def audit_entries(*, q: str = "", action: str = "", actor: str = "", client: str = "") -> QuerySet[AuditEntry]:
+    """The audit trail, newest first, narrowed by substring of entity, by action, by actor and by client name."""
+    rows = AuditEntry.objects.order_by("-pk")
+    if q:
+        rows = rows.filter(entity__icontains=q)
+    if action:
+        rows = rows.filter(action=action)
+    if actor:
+        rows = rows.filter(actor_name=actor)
+    if client:
+        rows = rows.filter(client_id__in=Client.objects.filter(name=client).values("pk"))
+    return rows
+
+
+def audit_actions() -> list[str]:
+    return list(AuditEntry.objects.order_by("action").values_list("action", flat=True).distinct())
+
+
+def audit_actors() -> list[str]:
+    return list(AuditEntry.objects.order_by("actor_name").values_list("actor_name", flat=True).distinct())
