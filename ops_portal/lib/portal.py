@@ -60,17 +60,19 @@ def service_children(var: Path, *, database_url: str, valkey_url: str) -> list[C
     ]
 
 
+def start_base(supervisor: Supervisor, *, database_url: str, valkey_url: str) -> None:
+    """Start the embedded servers and bring tables and static files up to date: what every other process needs."""
+    files = supervisor.begin("static", [*MANAGE, "collect", "--if-changed"])
+    start_services(supervisor, database_url=database_url, valkey_url=valkey_url)
+    supervisor.step("Tables are up to date", [*MANAGE, "migrate", "--no-input", "--verbosity=0"], name="migrate")
+    supervisor.finish(files, "Static files are collected")
+
+
 def start_services(supervisor: Supervisor, *, database_url: str, valkey_url: str) -> None:
-    """Start the embedded servers and make sure that the portal's database exists."""
+    """Start the embedded servers alone and make sure that the portal's database exists."""
     supervisor.start(service_children(supervisor.var, database_url=database_url, valkey_url=valkey_url))
     if not database_url:
         embedded.ensure_database(supervisor.var)
-
-
-def prepare(supervisor: Supervisor) -> None:
-    """Bring tables and static files up to date."""
-    supervisor.step("Tables are up to date", [*MANAGE, "migrate", "--no-input", "--verbosity=0"])
-    supervisor.step("Static files are collected", [*MANAGE, "collect", "--if-changed"])
 
 
 def portal_children(host: str, port: int, *, poll_threads: int = 8) -> list[Child]:

@@ -80,6 +80,16 @@ class _Kept:
     held: bool = False
 
 
+@dataclass(slots=True)
+class Step:
+    """A command begun with `Supervisor.begin`."""
+
+    argv: Sequence[str | Path]
+    process: subprocess.Popen[bytes]
+    log: Path
+    deadline: float
+
+
 def hold(var: Path, name: str) -> None:
     """Ask the supervisor of `var` to kill the child and keep it down until `release` (a broker that is to be lost)."""
     path = _hold_path(var, name)
@@ -116,6 +126,7 @@ class Supervisor:
         self._say = say or (lambda text: print(text, flush=True))  # noqa: T201 - progress for the person at the terminal
         self._began = time.monotonic()
         self._kept: dict[str, _Kept] = {}
+        self._steps: list[Step] = []
         self._lock: IO[str] | None = None
         self._stop_asked = False
         self._handlers: dict[int, object] = {}
@@ -128,7 +139,7 @@ class Supervisor:
         except OSError as error:
             raise StartRefused(f"{self.var} cannot be used: {_plain(error)}.") from error
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP on purpose
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores it on purpose
                 self._handlers[number] = signal.signal(number, self._on_signal)
         return self
 
@@ -167,39 +178,56 @@ class Supervisor:
                         self.say(one.child.ready_text)
             time.sleep(_STEP_SECONDS if waiting else 0)
 
+    def begin(
+        self,
+        name: str,
+        argv: Sequence[str | Path],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        seconds: float = 300.0,
+    ) -> "Step":
+        """Start a command that will end by itself; `finish` waits for it. Its output goes to `<name>.log`."""
+        log = self.log_directory / f"{name}.log"
+        rotate(log, _LOGS_KEPT)
+        try:
+            process = processes.spawn(argv, log=log, env=self._environment(env or {}), cwd=cwd)
+        except OSError as error:
+            raise StartRefused(f"`{_shown(argv)}` cannot be started: {_plain(error)}.") from error
+        step = Step(argv, process, log, time.monotonic() + seconds)
+        self._steps.append(step)
+        return step
+
+    def finish(self, step: "Step", text: str = "") -> str:
+        """Wait for the command to end, say `text` (if any), return what it printed.
+
+        Raises `StartRefused` with its last line when it failed or its time is over, `StopRequested` on Ctrl-C.
+        """
+        while step.process.poll() is None:
+            self.check_stop()
+            if time.monotonic() > step.deadline:
+                raise StartRefused(f"`{_shown(step.argv)}` did not end in time; see {step.log}.")
+            time.sleep(_STEP_SECONDS)
+        self._steps.remove(step)
+        output = step.log.read_text(encoding="utf-8", errors="replace")
+        if step.process.returncode != 0:
+            raise StartRefused(f"`{_shown(step.argv)}` failed: {_last_line(output)} (all of it in {step.log}).")
+        if text:
+            self.say(text)
+        return output
+
     def step(
         self,
         text: str,
         argv: Sequence[str | Path],
         *,
         env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
         seconds: float = 300.0,
         name: str = "setup",
     ) -> str:
-        """Run a command to its end, then say `text`; returns what it printed, which also goes to `<name>.log`.
-
-        Raises `StartRefused` with its last line when it fails or takes longer than `seconds`.
-        """
-        log = self.log_directory / f"{name}.log"
-        before = log.stat().st_size if log.exists() else 0
-        process = processes.spawn(argv, log=log, env=self._environment(env or {}))
-        deadline = time.monotonic() + seconds
-        try:
-            while process.poll() is None:
-                self.check_stop()
-                if time.monotonic() > deadline:
-                    raise StartRefused(f"`{_shown(argv)}` did not end within {seconds:g} s; see {log}.")
-                time.sleep(_STEP_SECONDS)
-        finally:
-            processes.end_all([(process, signal.SIGTERM)], grace_seconds=2)
-        with log.open(encoding="utf-8", errors="replace") as lines:
-            lines.seek(before)
-            output = lines.read()
-        if process.returncode != 0:
-            raise StartRefused(f"`{_shown(argv)}` failed: {_last_line(output)} (all of it in {log}).")
-        if text:
-            self.say(text)
-        return output
+        """`begin` and `finish` in one."""
+        return self.finish(self.begin(name, argv, env=env, cwd=cwd, seconds=seconds), text)
 
     def check_stop(self) -> None:
         """Raise `StopRequested` when a signal asked to stop; call it in every loop that waits for something."""
@@ -217,6 +245,8 @@ class Supervisor:
     def stop(self) -> None:
         """End every child, the portal's first; within 10 s all are gone, if need be by SIGKILL. Safe to call again."""
         self._stop_asked = True
+        processes.end_all([(step.process, signal.SIGTERM) for step in self._steps], grace_seconds=1)
+        self._steps.clear()
         for tier, grace in sorted(_GRACE_SECONDS.items(), reverse=True):
             stops = [
                 (one.process, one.child.stop_signal)

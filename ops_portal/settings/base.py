@@ -5,7 +5,7 @@ from typing import Any
 
 from csp.constants import NONCE
 
-from ops_portal.lib import embedded
+from ops_portal.lib import embedded, logs
 from ops_portal.lib.secrets_file import secret_from_var
 from ops_portal.settings.env import env_bool, env_float, env_int, env_list, env_secret, env_str
 
@@ -45,6 +45,7 @@ HTTPS_ONLY = env_bool("HTTPS_ONLY", False, "1 behind TLS: secure cookies, HSTS, 
 TRUSTED_PROXIES = env_int("TRUSTED_PROXIES", 0, "Reverse proxies in front whose X-Forwarded-For entry is trusted.", low=0, high=5)
 LOG_FORMAT = env_str("LOG_FORMAT", "console", "`json` or `console`.")
 LOG_LEVEL = env_str("LOG_LEVEL", "INFO", "Lowest level that is logged.")
+LOGGING = logs.logging_settings(form=LOG_FORMAT, level=LOG_LEVEL)
 
 INSTALLED_APPS = [
     "django.contrib.auth",

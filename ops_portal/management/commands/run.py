@@ -22,8 +22,7 @@ class Command(BaseCommand):
         try:
             with Supervisor(settings.PORTAL_VAR) as supervisor:
                 portal.refuse_taken_port(host, port)
-                portal.start_services(supervisor, database_url=settings.DATABASE_URL, valkey_url=settings.VALKEY_URL)
-                portal.prepare(supervisor)
+                portal.start_base(supervisor, database_url=settings.DATABASE_URL, valkey_url=settings.VALKEY_URL)
                 supervisor.start(portal.portal_children(host, port))
                 supervisor.say(
                     f"The portal is at http://{host}:{port}/ (logs in {supervisor.log_directory}; Ctrl-C stops it)."
