@@ -8,7 +8,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ops_portal.settings.base")
 django_application = get_asgi_application()  # loads the apps; what follows may import models
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from django.conf import settings  # noqa: E402
 
+from ops_portal.body_limit import BodyLimit  # noqa: E402
 from ops_portal.routing import websocket_urlpatterns  # noqa: E402
 
-application = ProtocolTypeRouter({"http": django_application, "websocket": URLRouter(websocket_urlpatterns)})
+application = BodyLimit(
+    ProtocolTypeRouter({"http": django_application, "websocket": URLRouter(websocket_urlpatterns)}), settings.BODY_LIMIT_BYTES
+)

@@ -1,0 +1,62 @@
+"""Bodies over the limit are refused before they are read, whatever their headers claim."""
+
+import asyncio
+from collections.abc import MutableMapping
+from typing import Any
+
+import orjson
+import pytest
+
+from ops_portal.body_limit import BodyLimit
+
+LIMIT = 1000
+
+
+async def _reading_application(scope: Any, receive: Any, send: Any) -> None:
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"read"})
+
+
+def _answer(chunks: list[bytes], headers: list[tuple[bytes, bytes]], kind: str = "http") -> tuple[int, bytes, int]:
+    """Status, body and how many chunks were taken."""
+    waiting = list(chunks)
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        body = waiting.pop(0)
+        return {"type": "http.request", "body": body, "more_body": bool(waiting)}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    asyncio.run(BodyLimit(_reading_application, LIMIT)({"type": kind, "headers": headers}, receive, send))
+    return sent[0]["status"], sent[1]["body"], len(chunks) - len(waiting)
+
+
+@pytest.mark.parametrize("size", [0, 1, LIMIT])
+def test_lets_bodies_up_to_the_limit_through(size: int) -> None:
+    status, body, _ = _answer([b"x" * size], [(b"content-length", str(size).encode())])
+    assert (status, body) == (200, b"read")
+
+
+def test_refuses_a_declared_size_without_reading() -> None:
+    status, body, taken = _answer([b"x"], [(b"content-length", b"1001")])
+
+    answer = orjson.loads(body)
+    assert (status, taken) == (413, 0)
+    assert answer["error"] == "body_too_large"
+    assert set(answer) == {"error", "message", "request_id"}
+
+
+@pytest.mark.parametrize("headers", [[], [(b"content-length", b"10")], [(b"transfer-encoding", b"chunked")]])
+def test_counts_what_is_sent_and_stops_reading(headers: list[tuple[bytes, bytes]]) -> None:
+    status, body, taken = _answer([b"x" * 600] * 10, headers)
+
+    assert (status, taken) == (413, 2)
+    assert orjson.loads(body)["error"] == "body_too_large"
+
+
+def test_takes_a_nonsense_length_for_none() -> None:
+    assert _answer([b"x"], [(b"content-length", b"-5")])[0] == 200
