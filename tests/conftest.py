@@ -13,6 +13,8 @@ from django.db import connection
 
 from ops_portal.lib import embedded
 
+pytest_plugins = ["tests.kafka_fixtures"]
+
 _servers: embedded.RunningServers | None = None
 
 

@@ -256,12 +256,13 @@ class KafkaCluster:
         self._nodes.clear()
 
     def tool(self, main_class: str, *arguments: str, timeout: float = 60) -> str:
-        """Standard output of one of Kafka's own tools, e.g. `org.apache.kafka.tools.consumer.group.ConsumerGroupCommand`.
+        """Standard output of one of Kafka's own tools, e.g. `consumer.group.ConsumerGroupCommand` or
+        `kafka.admin.ConfigCommand`; the package `org.apache.kafka.tools` need not be given.
 
-        A class without a package is looked for in `org.apache.kafka.tools`. The bootstrap servers are given already.
+        The bootstrap servers are given already.
         Raises CalledProcessError or TimeoutExpired.
         """
-        name = main_class if "." in main_class else f"org.apache.kafka.tools.{main_class}"
+        name = main_class if main_class.startswith(("org.", "kafka.")) else f"org.apache.kafka.tools.{main_class}"
         command = self.home.command(name, "--bootstrap-server", self.bootstrap, *arguments, log4j="log4j2-tools.properties")
         return subprocess.run(  # noqa: S603
             command, env=self.home.environment(), capture_output=True, text=True, timeout=timeout, check=True
