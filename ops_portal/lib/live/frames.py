@@ -10,6 +10,7 @@ from typing import Any, Final
 import orjson
 
 PROTO: Final = 1
+HZ: Final = 1  # frames a second of a visible view; 4 for the focused one, one in ten seconds when hidden
 
 MOST_VIEWS = 64
 MOST_FRAME_BYTES = 16 * 1024
@@ -97,9 +98,7 @@ def _message(item: Any) -> Message:
         raise BadFrame("bad_frame", "A message must be an object with a type.")
     match item.get("type"):
         case "hello":
-            return Hello(
-                _integer(item, "proto"), _text(item, "tz", _LONGEST_NAME, default="")
-            )
+            return Hello(_integer(item, "proto"), _text(item, "tz", _LONGEST_NAME, default=""))
         case "sub":
             return _sub(item)
         case "unsub":
@@ -108,9 +107,7 @@ def _message(item: Any) -> Message:
             hidden, focus = item.get("hidden"), item.get("focus")
             if not isinstance(hidden, bool):
                 raise BadFrame("bad_frame", "vis.hidden must be true or false.")
-            return Vis(
-                hidden, None if focus is None else _text(item, "focus", _LONGEST_ID)
-            )
+            return Vis(hidden, None if focus is None else _text(item, "focus", _LONGEST_ID))
         case "ping":
             t = item.get("t")
             if isinstance(t, bool) or not isinstance(t, int | float):
@@ -131,15 +128,9 @@ def _sub(item: dict[str, Any]) -> Sub:
     return Sub(v, _text(item, "view", _LONGEST_NAME), params, epoch, seq)
 
 
-def _text(
-    item: dict[str, Any], name: str, longest: int, default: str | None = None
-) -> str:
+def _text(item: dict[str, Any], name: str, longest: int, default: str | None = None) -> str:
     value = item.get(name, default)
-    if (
-        not isinstance(value, str)
-        or len(value) > longest
-        or (not value and default is None)
-    ):
+    if not isinstance(value, str) or len(value) > longest or (not value and default is None):
         raise BadFrame(
             "bad_frame",
             f"{item['type']}.{name} must be text of 1 to {longest} characters.",
@@ -159,6 +150,11 @@ def encode(kind: str, **fields: Any) -> str:
     return orjson.dumps({"type": kind, **fields}).decode()
 
 
+def error(code: str, message: str, v: str | None = None) -> str:
+    """What was wrong with a frame, or with the view `v`."""
+    return encode("error", v=v, code=code, message=message)
+
+
 def delta_body(
     seq: int,
     previous: int,
@@ -167,9 +163,7 @@ def delta_body(
     deleted: Sequence[str],
 ) -> str:
     """A delta without its head, so that all sockets share it."""
-    return orjson.dumps(
-        {"s": seq, "ps": previous, "ts": ts, "rows": rows, "del": deleted}
-    ).decode()[1:]
+    return orjson.dumps({"s": seq, "ps": previous, "ts": ts, "rows": rows, "del": deleted}).decode()[1:]
 
 
 def snapshot_body(
@@ -183,9 +177,7 @@ def snapshot_body(
 ) -> str:
     """A snapshot without its head. Rows are `[key, values...]`."""
     schema = {"key": key, "columns": columns, "time": time}
-    return orjson.dumps(
-        {"e": epoch, "s": seq, "ts": ts, "schema": schema, "rows": list(rows)}
-    ).decode()[1:]
+    return orjson.dumps({"e": epoch, "s": seq, "ts": ts, "schema": schema, "rows": list(rows)}).decode()[1:]
 
 
 def head(kind: str, v: str) -> str:

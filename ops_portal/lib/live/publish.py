@@ -40,10 +40,7 @@ class Contended(Exception):
 def watched_keys(view_name: str) -> list[ViewKey]:
     """The keys of this view that are on somebody's screen. Raises redis.RedisError without the server."""
     script = store.client().register_script(store.WATCHED)
-    return [
-        views.parse_key(text.decode())
-        for text in script(keys=[store.interest_name(view_name)])
-    ]
+    return [views.parse_key(text.decode()) for text in script(keys=[store.interest_name(view_name)])]
 
 
 def publish_changed(*view_names: str, match: Match | None = None) -> int:
@@ -66,17 +63,13 @@ def publish_changed(*view_names: str, match: Match | None = None) -> int:
         _pause(error)
     except Exception:
         counts["failed"] += 1
-        logger.exception(
-            "The live views %s could not be published.", ", ".join(view_names)
-        )
+        logger.exception("The live views %s could not be published.", ", ".join(view_names))
     return published
 
 
 def on_commit_publish(*view_names: str, match: Match | None = None) -> None:
     """`publish_changed` once the current transaction is committed."""
-    transaction.on_commit(
-        lambda: publish_changed(*view_names, match=match), robust=True
-    )
+    transaction.on_commit(lambda: publish_changed(*view_names, match=match), robust=True)
 
 
 def refresh(key: ViewKey) -> State:
@@ -102,9 +95,7 @@ def publish(key: ViewKey, snapshot: Snapshot) -> State | None:
     """
     known = _known.get(key.text) or read_state(key.text)
     for _ in range(_ATTEMPTS):
-        if known.ts is not None and (
-            snapshot.source_at is None or snapshot.source_at < known.ts
-        ):
+        if known.ts is not None and (snapshot.source_at is None or snapshot.source_at < known.ts):
             return None
         state = _publish(key, known, snapshot)
         if state is not None:
@@ -116,9 +107,7 @@ def publish(key: ViewKey, snapshot: Snapshot) -> State | None:
 def read_state(key: str) -> State:
     """The state as the server has it. Raises redis.RedisError."""
     names = store.names_of(key)
-    return store.decode_state(
-        store.client().register_script(store.READ)(keys=[names.meta, names.snap])
-    )
+    return store.decode_state(store.client().register_script(store.READ)(keys=[names.meta, names.snap]))
 
 
 def forget() -> None:
@@ -169,7 +158,7 @@ def _publish(key: ViewKey, known: State, snapshot: Snapshot) -> State | None:
 def _confirmed(key: str, known: State) -> State | None:
     """`known`, when the server still holds exactly that; nothing was written that would have told."""
     names = store.names_of(key)
-    epoch, seq = store.client().register_script(store.TOUCH)(
+    epoch, seq, _ = store.client().register_script(store.TOUCH)(
         keys=[names.meta, names.snap, names.stream], args=[store.STATE_SECONDS]
     )
     if epoch is not None and (epoch.decode(), int(seq)) == (known.epoch, known.seq):
@@ -190,7 +179,5 @@ def _pause(error: redis.RedisError) -> None:
     global _paused_until
     counts["dropped"] += 1
     if time.monotonic() >= _paused_until:
-        logger.warning(
-            "Live news was dropped, the live store does not answer: %s", error
-        )
+        logger.warning("Live news was dropped, the live store does not answer: %s", error)
         _paused_until = time.monotonic() + _PAUSE_SECONDS

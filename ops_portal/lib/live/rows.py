@@ -72,11 +72,7 @@ class Table:
 
 def wire_time(seconds: float | None) -> str | None:
     """ISO 8601 with milliseconds, as every interface writes times."""
-    return (
-        None
-        if seconds is None
-        else iso(datetime.fromtimestamp(round(seconds, 3), tz=UTC))
-    )
+    return None if seconds is None else iso(datetime.fromtimestamp(round(seconds, 3), tz=UTC))
 
 
 def source_time(snapshot: Snapshot) -> float | None:
@@ -91,17 +87,11 @@ def stored_rows(view: View, snapshot: Snapshot) -> dict[str, bytes]:
     stored: dict[str, bytes] = {}
     for key, row in snapshot.rows.items():
         if len(row) != width:
-            raise ValueError(
-                f"a row of {view.name} has {len(row)} values for {width} columns"
-            )
+            raise ValueError(f"a row of {view.name} has {len(row)} values for {width} columns")
         if index is not None:
             row = [*row]
             at = row[index]
-            follows = (
-                at is not None
-                and source_at is not None
-                and round(at, 3) == round(source_at, 3)
-            )
+            follows = at is not None and source_at is not None and round(at, 3) == round(source_at, 3)
             row[index] = FOLLOWS if follows else wire_time(at)
         stored[key] = orjson.dumps(row)
     return stored

@@ -82,6 +82,4 @@ def _send(event: dict[str, Any]) -> None:
         store.client().publish(store.control_channel(), orjson.dumps(event))
     except redis.RedisError as error:
         # Sockets are swept every 2 s while a process hears nothing from the server, every 30 s otherwise.
-        logger.warning(
-            "A session event did not reach the web processes at once: %s", error
-        )
+        logger.warning("A session event did not reach the web processes at once: %s", error)

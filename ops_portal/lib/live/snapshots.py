@@ -54,10 +54,7 @@ def read_view(name: str, watcher: Watcher, params: Mapping[str, Any]) -> ViewSna
         state = publish.refresh(key)
     except (redis.RedisError, publish.Contended):
         return _unpublished(key)
-    wire = [
-        [row_key, *rows.wire_row(row, key.view.time_index, state.ts)]
-        for row_key, row in state.rows.items()
-    ]
+    wire = [[row_key, *rows.wire_row(row, key.view.time_index, state.ts)] for row_key, row in state.rows.items()]
     return _snapshot(key, state.epoch, state.seq, state.ts, wire)
 
 
@@ -77,17 +74,10 @@ def _unpublished(key: ViewKey) -> ViewSnapshot:
         "",
         0,
         ts,
-        [
-            [name, *rows.wire_row(row, key.view.time_index, ts)]
-            for name, row in stored.items()
-        ],
+        [[name, *rows.wire_row(row, key.view.time_index, ts)] for name, row in stored.items()],
     )
 
 
-def _snapshot(
-    key: ViewKey, epoch: str, seq: int, ts: float | None, wire: list[list[Any]]
-) -> ViewSnapshot:
+def _snapshot(key: ViewKey, epoch: str, seq: int, ts: float | None, wire: list[list[Any]]) -> ViewSnapshot:
     view = key.view
-    return ViewSnapshot(
-        view.name, epoch, seq, ts, view.key, view.columns, view.time_column, wire
-    )
+    return ViewSnapshot(view.name, epoch, seq, ts, view.key, view.columns, view.time_column, wire)

@@ -65,7 +65,13 @@ return redis.call('ZRANGE', KEYS[1], 0, -1)
 # KEYS: meta snap stream of one key; ARGV seconds. Keeps a quiet but watched view, answers its position.
 TOUCH = """
 for i = 1, 3 do redis.call('EXPIRE', KEYS[i], ARGV[1]) end
-return redis.call('HMGET', KEYS[1], 'epoch', 'seq')
+return redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'pid')
+"""
+
+# KEYS: meta snap stream of one key; ARGV epoch. Forget a state that contradicts what the server had said before.
+RESET = """
+if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
 """
 
 
@@ -143,11 +149,7 @@ def decode_state(answer: Any) -> State:
     if epoch is None:
         return State()
     # RESP3 answers HGETALL inside a script as a flat list; a map has been seen from some servers
-    pairs = (
-        flat.items()
-        if isinstance(flat, dict)
-        else zip(flat[::2], flat[1::2], strict=True)
-    )
+    pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
     return State(
         epoch.decode(),
         int(seq),

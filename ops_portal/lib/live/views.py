@@ -75,9 +75,7 @@ class View:
 
     @property
     def time_index(self) -> int | None:
-        return (
-            None if self.time_column is None else self.columns.index(self.time_column)
-        )
+        return None if self.time_column is None else self.columns.index(self.time_column)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +102,7 @@ def register(view: View) -> View:
     if view.name in _views:
         raise ValueError(f"the live view {view.name} is registered twice")
     if len(view.columns) > _MOST_COLUMNS or len(set(view.columns)) != len(view.columns):
-        raise ValueError(
-            f"the live view {view.name} needs at most {_MOST_COLUMNS} distinct columns"
-        )
+        raise ValueError(f"the live view {view.name} needs at most {_MOST_COLUMNS} distinct columns")
     if view.time_column is not None and view.time_column not in view.columns:
         raise ValueError(f"the live view {view.name} has no column {view.time_column}")
     _views[view.name] = view
@@ -133,9 +129,7 @@ def names() -> list[str]:
 
 def key_for(view: View, params: Params, scope: str) -> ViewKey:
     """The key of canonical parameters under a scope."""
-    text = orjson.dumps(
-        [view.name, params, scope], option=orjson.OPT_SORT_KEYS
-    ).decode()
+    text = orjson.dumps([view.name, params, scope], option=orjson.OPT_SORT_KEYS).decode()
     return ViewKey(text, view, params, scope)
 
 
