@@ -134,8 +134,7 @@ class GroupSummary(NamedTuple):
 class GroupEvent(NamedTuple):
     """Something that happened between two readings: not before `at_earliest`, not after `at`.
 
-    `before` and `after` are JSON values: offsets, topic ids, verdicts; of a rebalance `{"state"}` and, at its end,
-    `{"state", "seconds": [shortest, longest possible length]}`.
+    `before` and `after` are JSON values: offsets, topic ids, verdicts, states; of a member what is known of it.
     """
 
     kind: EventKind
@@ -147,6 +146,7 @@ class GroupEvent(NamedTuple):
     before: Any = None
     after: Any = None
     records: int | None = None  # rewound, skipped or lost records
+    seconds: float | None = None  # longest possible length, at the end of a rebalance
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,20 +184,11 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """Wanted: the produce time of the record at `offset`. The larger `urgency`, the earlier it is asked."""
-
-    partition: Partition
-    offset: int
-    urgency: float
-
-
-@dataclass(frozen=True, slots=True)
 class Evidence:
-    """One answer of a timestamp look-up: the first record at or after time `asked` is at `offset` (None = there is none)."""
+    """One answer of a timestamp look-up: the first record at or after time `asked` is at `offset`, or at least there."""
 
     asked: float
-    offset: int | None
+    offset: int
     timestamp: float | None = None
 
 
