@@ -76,7 +76,7 @@ def _watch(queues: list[str]) -> None:
 
 def _waiting(client: redis.Redis, queues: list[str]) -> int:
     try:
-        return sum(int(client.llen(queue)) for queue in queues)  # type: ignore[arg-type]
+        return sum(int(client.llen(queue)) for queue in queues)
     except redis.RedisError:
         return 0  # nobody can work without the broker; ending would not help
 

@@ -28,25 +28,22 @@ class RequestIdMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]) -> None:
         self.get_response = get_response
-        self.is_async = iscoroutinefunction(get_response)
-        if self.is_async:
+        if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        if self.is_async:
-            return self._answer(request)
-        with structlog.contextvars.bound_contextvars(request_id=_request_id(request)):
+        request_id = _request_id(request)
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
             response = self.get_response(request)
-            assert not isinstance(response, Awaitable)
-            response["X-Request-ID"] = current_request_id()
-            return response
+            if isinstance(response, HttpResponseBase):
+                response["X-Request-ID"] = request_id
+                return response
+        return self._answer(response, request_id)
 
-    async def _answer(self, request: HttpRequest) -> HttpResponseBase:
-        with structlog.contextvars.bound_contextvars(request_id=_request_id(request)):
-            answer = self.get_response(request)
-            assert isinstance(answer, Awaitable)
-            response = await answer
-            response["X-Request-ID"] = current_request_id()
+    async def _answer(self, awaited: Awaitable[HttpResponseBase], request_id: str) -> HttpResponseBase:
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            response = await awaited
+            response["X-Request-ID"] = request_id
             return response
 
 

@@ -20,7 +20,7 @@ _SECRET_TEXT = re.compile(
     r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"  # user and password of an address
     r"|(?i:(?<=bearer )|(?<=basic ))[\w.~+/=-]{8,}"
     r"|(?i:(?<=password=)|(?<=passwd=)|(?<=secret=)|(?<=token=)|(?<=password: )|(?<=secret: ))[^\s,;&'\"]+",
-    re.S,
+    re.DOTALL,
 )
 _NOT_LOGGED = ("taskName",)  # attributes that asyncio and Celery add to every record
 

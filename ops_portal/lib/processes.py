@@ -52,7 +52,7 @@ def spawn(
             group=user,
             extra_groups=[] if user else None,
             process_group=0,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - callers spawn from a single thread before any other starts
+            preexec_fn=die_with_parent,  # callers spawn before they start any thread
         )
 
 

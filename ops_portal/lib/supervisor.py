@@ -267,23 +267,19 @@ class Supervisor:
             raise StartRefused(
                 f"Only {free // 2**20} MB are free at {self.var}; the portal needs {LEAST_FREE_BYTES // 2**20} MB."
             )
-        self._lock = (self.var / "supervisor" / "lock").open("a+", encoding="ascii")
-        if not processes.wait_until(self._got_lock, seconds=1):
-            self._lock.seek(0)
+        lock = (self.var / "supervisor" / "lock").open("a+", encoding="ascii")
+        if not processes.wait_until(lambda: _locked(lock), seconds=1):
+            with lock:
+                lock.seek(0)
+                owner = lock.read().strip() or "?"
             raise StartRefused(
-                f"A portal already runs on {self.var} (process {self._lock.read().strip() or '?'}); "
+                f"A portal already runs on {self.var} (process {owner}); "
                 "stop it first, or choose another directory with PORTAL_VAR."
             )
-        self._lock.truncate(0)
-        self._lock.write(str(os.getpid()))
-        self._lock.flush()
-
-    def _got_lock(self) -> bool:
-        assert self._lock is not None
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        return False
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        self._lock = lock
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._stop_asked:  # asked twice: no more patience
@@ -315,9 +311,8 @@ class Supervisor:
         _pid_path(self.var, child.name).write_text(str(one.process.pid))
 
     def _is_ready(self, one: _Kept) -> bool:
-        assert one.process is not None
         child, log = one.child, self._log_of(one.child)
-        if one.process.poll() is not None:
+        if one.process is None or one.process.poll() is not None:
             raise StartRefused(f"{child.name} ended at start: {_last_line(_tail(log))} (all of it in {log}).")
         if child.ready is None or child.ready():
             return True
@@ -378,6 +373,13 @@ class Supervisor:
         if free < LEAST_FREE_BYTES and not self._disk_warned:
             self.say(f"Only {free // 2**20} MB are free at {self.var}: history and logs will soon be refused.")
         self._disk_warned = free < LEAST_FREE_BYTES
+
+
+def _locked(lock: IO[str]) -> bool:
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
 
 
 def rotate(log: Path, kept: int) -> None:

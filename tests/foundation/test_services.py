@@ -1,10 +1,9 @@
 """The services that every other test stands on."""
 
-import redis
 import pytest
-from django.db import connection
-
+import redis
 from django.conf import settings
+from django.db import connection
 
 
 @pytest.mark.django_db
