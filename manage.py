@@ -7,8 +7,14 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ops_portal.settings.base")
+    from django.conf import settings
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
+    try:
+        settings.INSTALLED_APPS  # noqa: B018 - reads the environment; a wrong value is one sentence, not a traceback
+    except (ImproperlyConfigured, ValueError) as error:
+        sys.exit(f"{error}")
     execute_from_command_line(sys.argv)
 
 

@@ -6,45 +6,73 @@ from typing import Any
 from csp.constants import NONCE
 
 from ops_portal.lib import embedded, logs
-from ops_portal.lib.secrets_file import secret_from_var
-from ops_portal.settings.env import env_bool, env_float, env_int, env_list, env_secret, env_str
+from ops_portal.settings.env import (
+    env_bool,
+    env_choice,
+    env_float,
+    env_int,
+    env_list,
+    env_secret,
+    env_str,
+    kept_secret,
+    split_words,
+)
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 
 # --- Where things live -------------------------------------------------------------------------------
 DEMO = env_bool("DEMO", False, "Demo mode: demo users may sign in, /metrics is open on loopback. Never in production.")
-PORTAL_VAR = Path(
-    env_str("PORTAL_VAR", str(BASE_DIR / "var"), "Directory of all data: embedded services, Maven repository, demo Kafka.")
-).expanduser().resolve()
+PORTAL_VAR = (
+    Path(
+        env_str(
+            "PORTAL_VAR",
+            str(BASE_DIR / "var"),
+            "Directory of all data: embedded services, Maven repository, demo Kafka.",
+        )
+    )
+    .expanduser()
+    .resolve()
+)
 HOST = env_str("HOST", "127.0.0.1", "Address the web process binds to under `make run` and `make demo`.")
 PORT = env_int("PORT", 8000, "Port of the web process under `make run` and `make demo`.", low=1, high=65535)
-DATABASE_URL = env_secret("DATABASE_URL", "PostgreSQL to use instead of the embedded one: postgresql://user:password@host:port/name.")
-VALKEY_URL = env_secret("VALKEY_URL", "Redis-protocol server to use instead of the embedded Valkey: redis://, rediss:// or unix://.")
+DATABASE_URL = env_secret(
+    "DATABASE_URL", "PostgreSQL to use instead of the embedded one: postgresql://user:password@host:port/name."
+)
+VALKEY_URL = env_secret(
+    "VALKEY_URL", "Redis-protocol server to use instead of the embedded Valkey: redis://, rediss:// or unix://."
+)
 DEBUG = False
 
 # --- Secrets -----------------------------------------------------------------------------------------
 # Without a value the embedded default makes one and keeps it under PORTAL_VAR; production sets its own.
-SECRET_KEY = env_secret("SECRET_KEY", "Key for sessions and signatures, at least 50 characters.") or secret_from_var(
-    PORTAL_VAR, "secret_key"
+SECRET_KEY = env_secret("SECRET_KEY", "Key for sessions and signatures, at least 50 characters.")
+FIELD_KEYS = split_words(
+    env_secret("FIELD_KEYS", "Keys that encrypt stored secrets: comma-separated id:base64url(32 bytes), newest first.")
 )
-FIELD_KEYS = [
-    key
-    for key in env_secret(
-        "FIELD_KEYS", "Keys that encrypt stored secrets: comma-separated id:base64url(32 bytes), newest first."
-    ).split(",")
-    if key
-] or [secret_from_var(PORTAL_VAR, "field_key")]
-METRICS_TOKEN = env_secret("METRICS_TOKEN", "Bearer token that /metrics asks for; without one only loopback in demo mode is served.")
+SECRETS_FROM_VAR = [name for name, value in {"SECRET_KEY": SECRET_KEY, "FIELD_KEYS": FIELD_KEYS}.items() if not value]
+SECRET_KEY = SECRET_KEY or kept_secret(PORTAL_VAR, "secret_key")
+FIELD_KEYS = FIELD_KEYS or [kept_secret(PORTAL_VAR, "field_key")]
+METRICS_TOKEN = env_secret(
+    "METRICS_TOKEN", "Bearer token that /metrics asks for; without one only loopback in demo mode is served."
+)
 
 # --- Web ---------------------------------------------------------------------------------------------
-ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]", "Host names the portal answers to, comma-separated.")
-CSRF_TRUSTED_ORIGINS = env_list(
-    "CSRF_TRUSTED_ORIGINS", "", "Origins (https://portal.example.com) that may send forms and open sockets, comma-separated."
+ALLOWED_HOSTS = env_list(
+    "ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]", "Host names the portal answers to, comma-separated."
 )
-HTTPS_ONLY = env_bool("HTTPS_ONLY", False, "1 behind TLS: secure cookies, HSTS, redirect to https. Production check refuses 0 there.")
-TRUSTED_PROXIES = env_int("TRUSTED_PROXIES", 0, "Reverse proxies in front whose X-Forwarded-For entry is trusted.", low=0, high=5)
-LOG_FORMAT = env_str("LOG_FORMAT", "console", "`json` or `console`.")
-LOG_LEVEL = env_str("LOG_LEVEL", "INFO", "Lowest level that is logged.")
+CSRF_TRUSTED_ORIGINS = env_list(
+    "CSRF_TRUSTED_ORIGINS",
+    "",
+    "Origins (https://portal.example.com) that may send forms and open sockets, comma-separated.",
+)
+HTTPS_ONLY = env_bool(
+    "HTTPS_ONLY", False, "1 behind TLS: secure cookies, HSTS, redirect to https. Production check refuses 0 there."
+)
+TRUSTED_PROXIES = env_int(
+    "TRUSTED_PROXIES", 0, "Reverse proxies in front whose X-Forwarded-For entry is trusted.", low=0, high=5
+)
+LOG_FORMAT = env_choice("LOG_FORMAT", "console", ("console", "json"), "Form of the log lines.")
+LOG_LEVEL = env_choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"), "Lowest level that is logged.")
 LOGGING = logs.logging_settings(form=LOG_FORMAT, level=LOG_LEVEL)
 
 INSTALLED_APPS = [
@@ -103,7 +131,9 @@ DATABASES: dict[str, dict[str, Any]] = {
         "OPTIONS": {
             "pool": {
                 "min_size": 1,
-                "max_size": env_int("DATABASE_POOL_SIZE", 12, "Most connections one process keeps to PostgreSQL.", low=2, high=200),
+                "max_size": env_int(
+                    "DATABASE_POOL_SIZE", 12, "Most connections one process keeps to PostgreSQL.", low=2, high=200
+                ),
                 "timeout": 5,
             },
             "connect_timeout": 5,
@@ -113,7 +143,9 @@ DATABASES: dict[str, dict[str, Any]] = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 VALKEY = embedded.valkey_url(VALKEY_URL, PORTAL_VAR)
-DEPLOYMENT_ID = env_str("DEPLOYMENT_ID", "ops", "Prefix of every key and channel, so that deployments can share one server.")
+DEPLOYMENT_ID = env_str(
+    "DEPLOYMENT_ID", "ops", "Prefix of every key and channel, so that deployments can share one server."
+)
 
 # --- Sign-in -----------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
@@ -122,7 +154,9 @@ LOGIN_URL = "accounts:sign-in"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "accounts:sign-in"
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
-SESSION_COOKIE_AGE = env_int("SESSION_HOURS", 12, "Hours until a session ends without activity.", low=1, high=720) * 3600
+SESSION_COOKIE_AGE = (
+    env_int("SESSION_HOURS", 12, "Hours until a session ends without activity.", low=1, high=720) * 3600
+)
 SESSION_SAVE_EVERY_REQUEST = False
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -221,22 +255,40 @@ CELERY_BEAT_SCHEDULE = {
 }
 
 # --- Polling and lag ---------------------------------------------------------------------------------
-LAG_PERIOD_SECONDS = env_int("LAG_PERIOD_SECONDS", 5, "Default period of a new cluster's lag source, 1 to 60.", low=1, high=60)
-LAG_TARGET_SECONDS = env_float("LAG_TARGET_SECONDS", 30, "Lag in seconds above which a group falls behind.", low=1, high=86_400)
-LAG_STALLED_SECONDS = env_float("LAG_STALLED_SECONDS", 60, "Shortest time without progress that counts as stalled.", low=5, high=86_400)
-LAG_STOPPED_SECONDS = env_float("LAG_STOPPED_SECONDS", 30, "Time without members after which a lagging group counts as stopped.", low=5, high=86_400)
-LAG_NO_COMMITS_SECONDS = env_float("LAG_NO_COMMITS_SECONDS", 60, "Time without any commit after which a live group is reported.", low=5, high=86_400)
+LAG_PERIOD_SECONDS = env_int(
+    "LAG_PERIOD_SECONDS", 5, "Default period of a new cluster's lag source, 1 to 60.", low=1, high=60
+)
+LAG_TARGET_SECONDS = env_float(
+    "LAG_TARGET_SECONDS", 30, "Lag in seconds above which a group falls behind.", low=1, high=86_400
+)
+LAG_STALLED_SECONDS = env_float(
+    "LAG_STALLED_SECONDS", 60, "Shortest time without progress that counts as stalled.", low=5, high=86_400
+)
+LAG_STOPPED_SECONDS = env_float(
+    "LAG_STOPPED_SECONDS", 30, "Time without members after which a lagging group counts as stopped.", low=5, high=86_400
+)
+LAG_NO_COMMITS_SECONDS = env_float(
+    "LAG_NO_COMMITS_SECONDS", 60, "Time without any commit after which a live group is reported.", low=5, high=86_400
+)
 HISTORY_RAW_HOURS = env_int("HISTORY_RAW_HOURS", 48, "Hours that raw samples are kept.", low=1, high=720)
 HISTORY_MINUTE_DAYS = env_int("HISTORY_MINUTE_DAYS", 14, "Days that one-minute roll-ups are kept.", low=1, high=366)
 HISTORY_HOUR_DAYS = env_int("HISTORY_HOUR_DAYS", 730, "Days that one-hour roll-ups are kept.", low=1, high=3660)
 HISTORY_EVENT_DAYS = env_int("HISTORY_EVENT_DAYS", 90, "Days that group events are kept.", low=1, high=3660)
 HISTORY_RUN_HOURS = env_int("HISTORY_RUN_HOURS", 48, "Hours that poll runs are kept.", low=1, high=720)
-METRICS_KAFKA_EXPORTER_NAMES = env_bool("METRICS_KAFKA_EXPORTER_NAMES", False, "1 exports lag under kafka_exporter's names as well.")
-DEMO_RATE = env_int("DEMO_RATE", 3000, "Mean events per second that the demo's producers send in all.", low=10, high=50_000)
+METRICS_KAFKA_EXPORTER_NAMES = env_bool(
+    "METRICS_KAFKA_EXPORTER_NAMES", False, "1 exports lag under kafka_exporter's names as well."
+)
+DEMO_RATE = env_int(
+    "DEMO_RATE", 3000, "Mean events per second that the demo's producers send in all.", low=10, high=50_000
+)
 
 # --- Limits (interfaces.md 1) ------------------------------------------------------------------------
-RATE_LIMIT_PER_MINUTE = env_int("RATE_LIMIT_PER_MINUTE", 1000, "Requests a minute per token, user or address.", low=1, high=1_000_000)
-SIGN_IN_LIMIT_PER_MINUTE = env_int("SIGN_IN_LIMIT_PER_MINUTE", 10, "Sign-in attempts a minute per address and name.", low=1, high=10_000)
+RATE_LIMIT_PER_MINUTE = env_int(
+    "RATE_LIMIT_PER_MINUTE", 1000, "Requests a minute per token, user or address.", low=1, high=1_000_000
+)
+SIGN_IN_LIMIT_PER_MINUTE = env_int(
+    "SIGN_IN_LIMIT_PER_MINUTE", 10, "Sign-in attempts a minute per address and name.", low=1, high=10_000
+)
 BODY_LIMIT_BYTES = 5 * 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_LIMIT_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000

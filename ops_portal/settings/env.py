@@ -10,6 +10,8 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
+from ops_portal.lib.secrets_file import secret_from_var
+
 
 @dataclass(frozen=True, slots=True)
 class Declared:
@@ -49,6 +51,14 @@ def env_secret(name: str, purpose: str) -> str:
         raise ImproperlyConfigured(f"{name}_FILE={file_name} cannot be read: {error}") from error
 
 
+def kept_secret(var: Path, name: str) -> str:
+    """The secret `name` of the embedded default, made under `var` on first use."""
+    try:
+        return secret_from_var(var, name)
+    except OSError as error:
+        raise ImproperlyConfigured(f"PORTAL_VAR={var} cannot be used: {error.strerror} ({error.filename}).") from error
+
+
 def env_bool(name: str, default: bool, purpose: str) -> bool:
     text = _read(name, "1" if default else "0", purpose).strip().lower()
     if text in _TRUE:
@@ -80,6 +90,19 @@ def env_float(name: str, default: float, purpose: str, *, low: float, high: floa
     return value
 
 
+def env_choice(name: str, default: str, choices: tuple[str, ...], purpose: str) -> str:
+    """One of `choices`."""
+    text = _read(name, default, f"{purpose} One of {', '.join(choices)}.")
+    if text not in choices:
+        raise ImproperlyConfigured(f"{name}={text!r} is none of {', '.join(choices)}.")
+    return text
+
+
 def env_list(name: str, default: str, purpose: str) -> list[str]:
     """Comma-separated words; spaces around them are dropped."""
-    return [word.strip() for word in _read(name, default, purpose).split(",") if word.strip()]
+    return split_words(_read(name, default, purpose))
+
+
+def split_words(text: str) -> list[str]:
+    """The words between the commas, without spaces around them and without empty ones."""
+    return [word.strip() for word in text.split(",") if word.strip()]
