@@ -1,0 +1,112 @@
+"""A reader that speaks the protocol and keeps the rules of the browser module, blocking; for tests."""
+
+import time
+from contextlib import ExitStack
+from typing import Any, Self
+
+import orjson
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
+
+from ops_portal.lib.live.rows import Table
+
+COLUMNS = ("a", "b", "at")
+
+
+class Reader:
+    """One socket. `views` holds what each view shows, `gaps` how often a delta did not fit."""
+
+    def __init__(self, address: str, session: str, *, origin: str | None = None) -> None:
+        self.address, self.session = address, session
+        host = address.removeprefix("ws://").split("/", maxsplit=1)[0]
+        self._open = ExitStack()
+        connection = connect(
+            address,
+            origin=Origin(origin or f"http://{host}"),
+            additional_headers={"Cookie": f"session={session}"},
+            open_timeout=10,
+            close_timeout=2,
+        )
+        self.socket: ClientConnection = self._open.enter_context(connection)
+        self.views: dict[str, Table] = {}
+        self.position: dict[str, tuple[str, int]] = {}
+        self.stale: dict[str, str | None] = {}
+        self.gaps = 0
+        self.seen: list[dict[str, Any]] = []
+        self.close_code: int | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def hello(self) -> dict[str, Any]:
+        self.send({"type": "hello", "proto": 1, "tz": "Europe/Berlin"})
+        return self.wait("welcome")
+
+    def send(self, *messages: dict[str, Any]) -> None:
+        self.socket.send(orjson.dumps(messages[0] if len(messages) == 1 else list(messages)).decode())
+
+    def sub(self, v: str, board: str, **more: Any) -> None:
+        self.send({"type": "sub", "id": v, "view": "test.board", "params": {"board": board}, **more})
+
+    def wait(self, kind: str, seconds: float = 15, **fields: Any) -> dict[str, Any]:
+        """The next message of this type with these fields; others are taken in on the way."""
+        return self.until(lambda: self._last(kind, fields), seconds)
+
+    def until(self, done: Any, seconds: float = 15) -> Any:
+        """Take in messages until `done()` is true."""
+        end = time.monotonic() + seconds
+        while True:
+            result = done()
+            if result:
+                return result
+            try:
+                self.take(self.socket.recv(timeout=max(0.0, end - time.monotonic())))
+            except TimeoutError:
+                raise AssertionError(f"nothing came; last messages: {self.seen[-5:]}") from None
+
+    def until_closed(self, seconds: float = 15) -> int:
+        """The code that the server closes with."""
+        try:
+            self.until(lambda: False, seconds)
+        except ConnectionClosed as closed:
+            assert closed.rcvd is not None
+            return closed.rcvd.code
+        raise AssertionError("not reached")
+
+    def take(self, text: str | bytes) -> None:
+        data = orjson.loads(text)
+        for message in data if isinstance(data, list) else [data]:
+            self.seen.append(message)
+            self._apply(message)
+
+    def rows(self, v: str) -> dict[str, list[Any]]:
+        """Row key -> [a, b] of what the view shows."""
+        return {key: row[:2] for key, row in self.views[v].rows.items()} if v in self.views else {}
+
+    def _last(self, kind: str, fields: dict[str, Any]) -> dict[str, Any] | None:
+        for index, message in enumerate(self.seen):
+            if message["type"] == kind and fields.items() <= message.items():
+                del self.seen[: index + 1]
+                return message
+        return None
+
+    def _apply(self, message: dict[str, Any]) -> None:
+        v = message.get("v")
+        match message["type"]:
+            case "snap":
+                table = self.views[v] = Table(COLUMNS, 2, message["ts"])
+                table.rows = {key: values for key, *values in message["rows"]}
+                self.position[v] = (message["e"], message["s"])
+            case "d":
+                epoch, seq = self.position.get(v, ("", 0))
+                if message["ps"] != seq:
+                    self.gaps += 1
+                    return
+                self.views[v].apply(message["ts"], message["rows"], message["del"])
+                self.position[v] = (epoch, message["s"])
+            case "stale":
+                self.stale[v] = message["why"]
