@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from typing import Any, Self
 
 import orjson
+import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
@@ -70,12 +71,10 @@ class Reader:
 
     def until_closed(self, seconds: float = 15) -> int:
         """The code that the server closes with."""
-        try:
+        with pytest.raises(ConnectionClosed) as closed:
             self.until(lambda: False, seconds)
-        except ConnectionClosed as closed:
-            assert closed.rcvd is not None
-            return closed.rcvd.code
-        raise AssertionError("not reached")
+        assert closed.value.rcvd is not None
+        return closed.value.rcvd.code
 
     def take(self, text: str | bytes) -> None:
         data = orjson.loads(text)

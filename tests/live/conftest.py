@@ -58,7 +58,7 @@ def start_web(tmp_path: Path) -> Iterator[StartWeb]:
         ]
         command += ["--ws", "websockets-sansio", "--ws-per-message-deflate", "false", "--ws-max-size", "65536"]
         command += ["--timeout-graceful-shutdown", "2"]
-        child = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
+        child = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
         log.close()
         children.append(child)
         assert wait_until(lambda: child.poll() is not None or _answers(port), seconds=40), (
@@ -86,7 +86,7 @@ def web(process_env: dict[str, str], _tables: None, _view: None, valkey: redis.R
 
 def _answers(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2) as answer:
             return bool(answer.status == 200)
     except urllib.error.HTTPError:
         return True
