@@ -1,0 +1,445 @@
+"""Reads of a Kafka cluster through confluent-kafka. Implements `clusters.ports.KafkaPort`."""
+
+import base64
+import uuid
+import warnings
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, TypeVar
+
+from confluent_kafka import (
+    ConsumerGroupState,
+    ConsumerGroupTopicPartitions,
+    ConsumerGroupType,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+    Uuid,
+)
+from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._resource import ResourceType
+from confluent_kafka.cimpl import _AdminClientImpl as Calls  # see kafka_calls
+
+from clusters.gateways.kafka_calls import Answer, Reply, in_flight
+from clusters.gateways.kafka_client import KafkaClient
+from clusters.gateways.kafka_errors import MOVED, entity_error, error_name, late
+from clusters.ports import (
+    Broker,
+    CommittedOffsets,
+    EntityError,
+    FoundOffset,
+    FoundOffsets,
+    GatewayFailed,
+    GroupDescription,
+    GroupListing,
+    GroupListings,
+    GroupState,
+    GroupType,
+    Member,
+    Metadata,
+    OffsetSpec,
+    Partition,
+    PartitionMeta,
+    RequestCount,
+    TopicIdentity,
+    TopicMeta,
+)
+from ops_portal.lib.clock import Clock
+from ops_portal.lib.resilience import Deadline, DeadlinePassed
+
+Found = TypeVar("Found")
+
+METADATA_SECONDS = 5.0
+CALL_SECONDS = 3.0  # one call to one broker: a broker that hangs must not use up the time of the others
+GROUPS_IN_FLIGHT = 1000
+DESCRIBES_IN_FLIGHT = 200
+PARTITIONS_PER_CALL = 1000  # the client merges the answers of one call in O(n^2)
+TOPICS_PER_CALL = 250
+
+_EARLIEST, _LATEST = -2, -1  # ListOffsets' own timestamps
+_OFFSET_PROTOCOLS = frozenset({None, "", "consumer", "share", "streams"})
+_STATES = {
+    ConsumerGroupState.STABLE: GroupState.STABLE,
+    ConsumerGroupState.PREPARING_REBALANCING: GroupState.PREPARING_REBALANCE,
+    ConsumerGroupState.COMPLETING_REBALANCING: GroupState.COMPLETING_REBALANCE,
+    ConsumerGroupState.EMPTY: GroupState.EMPTY,
+    ConsumerGroupState.DEAD: GroupState.DEAD,
+    # The client has no word for the assigning and reconciling of KIP-848 groups.
+    ConsumerGroupState.UNKNOWN: GroupState.RECONCILING,
+}
+
+
+class ConfluentKafka:
+    """One run's view of a cluster: a shared client, the run's clock and its own count of requests."""
+
+    def __init__(self, client: KafkaClient, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self.requests = RequestCount()
+
+    # --- Cluster and topics -------------------------------------------------------------------------------------------
+
+    def metadata(self, deadline: Deadline) -> Metadata:
+        try:
+            found = self._client.admin.list_topics(timeout=deadline.timeout(METADATA_SECONDS))
+        except (KafkaException, DeadlinePassed) as error:
+            raise self._client.failure(_cause(error)) from None
+        self.requests.add("Metadata")
+        self._client.forget_hints()
+        topics: dict[str, TopicMeta] = {}
+        leaders: dict[Partition, int] = {}
+        errors: list[EntityError] = []
+        for name, topic in found.topics.items():
+            if topic.error is not None:
+                errors.append(entity_error(f"topic:{name}", topic.error))
+                continue
+            partitions = []
+            for number, partition in topic.partitions.items():
+                leader = partition.leader
+                if leader >= 0:
+                    leaders[name, number] = leader
+                partitions.append(
+                    PartitionMeta(
+                        number, leader if leader >= 0 else None, tuple(partition.replicas), tuple(partition.isrs)
+                    )
+                )
+            topics[name] = TopicMeta(name, tuple(partitions))
+        self._client.leaders = leaders
+        self._client.brokers = max(1, len(found.brokers))
+        brokers = tuple(
+            Broker(broker.id, str(broker.host), broker.port)
+            for broker in sorted(found.brokers.values(), key=lambda broker: broker.id)
+        )
+        return Metadata(found.cluster_id, brokers, topics, tuple(errors))
+
+    def topic_identities(
+        self, topics: Collection[str], deadline: Deadline
+    ) -> tuple[Mapping[str, TopicIdentity], tuple[EntityError, ...]]:
+        names = list(topics)
+        errors: dict[str, EntityError] = {}
+        ids: dict[str, str | None] = {}
+        for name, result in self._by_topic("Metadata", names, self._send_describe_topics, deadline).items():
+            if isinstance(result, EntityError):
+                errors[name] = result
+            else:
+                ids[name] = _uuid(result.topic_id)
+        configs = self._by_topic("DescribeConfigs", list(ids), self._send_describe_configs, deadline)
+        found: dict[str, TopicIdentity] = {}
+        for name, topic_id in ids.items():
+            config = configs[name]
+            if isinstance(config, EntityError):
+                errors[name] = config
+                found[name] = TopicIdentity(name, topic_id)
+            else:
+                found[name] = _identity(name, topic_id, config)
+        return found, tuple(errors.values())
+
+    # --- Groups -------------------------------------------------------------------------------------------------------
+
+    def list_groups(self, deadline: Deadline) -> GroupListings:
+        def send(_: None, reply: Reply[None], timeout: float) -> None:
+            Calls.list_consumer_groups(self._client.admin, reply, request_timeout=timeout)
+
+        answer = self._single(send, deadline)
+        self.requests.add("ListGroups", self._client.brokers)
+        if answer.error is not None:
+            raise self._client.failure(answer.error)
+        valid, failed = answer.value.valid or [], answer.value.errors or []
+        if failed and not valid:
+            raise self._client.failure(failed[0])
+        groups = {
+            listing.group_id: GroupListing(listing.group_id, _type(listing), _STATES[listing.state])
+            for listing in valid
+        }
+        return GroupListings(groups, tuple(entity_error("broker:one of the brokers", error) for error in failed))
+
+    def unmeasured_groups(self, known: Collection[str], deadline: Deadline) -> frozenset[str]:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # the newer call leaves out what is asked for here
+                listed = self._client.admin.list_groups(timeout=deadline.timeout(METADATA_SECONDS))
+        except (KafkaException, DeadlinePassed) as error:
+            raise self._client.failure(_cause(error)) from None
+        self.requests.add("ListGroups", self._client.brokers)
+        self.requests.add("DescribeGroups", self._client.brokers)
+        # Connect workers and the like have a protocol of their own and no offsets of a consumer.
+        return frozenset(str(group.id) for group in listed if group.protocol_type in _OFFSET_PROTOCOLS) - frozenset(
+            known
+        )
+
+    def committed(self, groups: Collection[str], deadline: Deadline) -> Mapping[str, CommittedOffsets]:
+        admin = self._client.admin
+
+        def send(group: str, reply: Reply[str], timeout: float) -> None:
+            request = [ConsumerGroupTopicPartitions(group)]
+            Calls.list_consumer_group_offsets(admin, request, reply, request_timeout=timeout)
+
+        def read(group: str, answer: Answer[str]) -> CommittedOffsets:
+            offsets = {
+                (place.topic, place.partition): place.offset
+                for place in answer.value[0].topic_partitions
+                if place.offset >= 0
+            }
+            return CommittedOffsets(group, offsets, self._at(answer))
+
+        def failed(group: str, error: EntityError) -> CommittedOffsets:
+            return CommittedOffsets(group, {}, self._clock.now(), error)
+
+        self.requests.add("FindCoordinator", len(groups))
+        self.requests.add("OffsetFetch", len(groups))
+        return self._by_group(groups, send, read, failed, window=GROUPS_IN_FLIGHT, deadline=deadline)
+
+    def describe_groups(self, groups: Collection[str], deadline: Deadline) -> Mapping[str, GroupDescription]:
+        admin = self._client.admin
+
+        def send(group: str, reply: Reply[str], timeout: float) -> None:
+            Calls.describe_consumer_groups(admin, [group], reply, request_timeout=timeout)
+
+        def read(group: str, answer: Answer[str]) -> GroupDescription:
+            found = answer.value[0]
+            kind = _type(found)
+            # The client asks for the newer protocol first; a classic group costs a second round.
+            self.requests.add("FindCoordinator", 2 if kind is GroupType.CLASSIC else 1)
+            self.requests.add("ConsumerGroupDescribe")
+            if kind is GroupType.CLASSIC:
+                self.requests.add("DescribeGroups")
+            node = found.coordinator
+            members = tuple(_member(member) for member in found.members)
+            return GroupDescription(group, kind, _STATES[found.state], members, node.id if node is not None else None)
+
+        def failed(group: str, error: EntityError) -> GroupDescription:
+            return GroupDescription(group, GroupType.CLASSIC, GroupState.UNKNOWN, (), None, error)
+
+        return self._by_group(groups, send, read, failed, window=DESCRIBES_IN_FLIGHT, deadline=deadline)
+
+    # --- Offsets of partitions ----------------------------------------------------------------------------------------
+
+    def offsets(self, partitions: Collection[Partition], spec: OffsetSpec, deadline: Deadline) -> FoundOffsets:
+        time_ms = _EARLIEST if spec is OffsetSpec.START else _LATEST
+        return self._list_offsets(
+            dict.fromkeys(partitions, time_ms), deadline, read_committed=spec is OffsetSpec.STABLE
+        )
+
+    def offsets_at(self, times: Mapping[Partition, float], deadline: Deadline) -> FoundOffsets:
+        asked = {partition: max(0, round(seconds * 1000)) for partition, seconds in times.items()}
+        return self._list_offsets(asked, deadline, read_committed=False)
+
+    def close(self) -> None:
+        """Nothing to do: the client belongs to the process (`kafka_client`)."""
+
+    # --- Helpers ------------------------------------------------------------------------------------------------------
+
+    def _list_offsets(
+        self, asked: Mapping[Partition, int], deadline: Deadline, *, read_committed: bool
+    ) -> FoundOffsets:
+        offsets: dict[Partition, FoundOffset] = {}
+        read_at: dict[Partition, float] = {}
+        failed = self._list_once(asked, deadline, read_committed, offsets, read_at)
+        moved = [partition for partition, error in failed.items() if error is None or error_name(error) in MOVED]
+        if moved and self._refresh(deadline):
+            again = {partition: asked[partition] for partition in moved}
+            for partition in moved:
+                del failed[partition]
+            failed |= self._list_once(again, deadline, read_committed, offsets, read_at)
+        errors = tuple(
+            late(_name(partition)) if error is None else entity_error(_name(partition), error)
+            for partition, error in failed.items()
+        )
+        return FoundOffsets(offsets, read_at, errors)
+
+    def _list_once(
+        self,
+        asked: Mapping[Partition, int],
+        deadline: Deadline,
+        read_committed: bool,
+        offsets: dict[Partition, FoundOffset],
+        read_at: dict[Partition, float],
+    ) -> dict[Partition, object]:
+        """Fill `offsets` and `read_at`; returns the partitions that failed with their error, None = no answer in time."""
+        isolation = IsolationLevel.READ_COMMITTED if read_committed else IsolationLevel.READ_UNCOMMITTED
+        chunks = _chunks_by_leader(asked, self._client.leaders)
+        self.requests.add("ListOffsets", len(chunks))
+
+        def send(index: int, reply: Reply[int], timeout: float) -> None:
+            places = [TopicPartition(topic, number, asked[topic, number]) for topic, number in chunks[index]]
+            Calls.list_offsets(
+                self._client.admin,
+                places,
+                reply,
+                isolation_level_value=isolation.value,
+                request_timeout=timeout,
+            )
+
+        failed: dict[Partition, object] = {}
+        unanswered = set(range(len(chunks)))
+        for answer in in_flight(
+            range(len(chunks)), send, window=len(chunks) or 1, call_seconds=CALL_SECONDS, deadline=deadline
+        ):
+            unanswered.discard(answer.key)
+            if answer.error is not None:
+                failed.update(dict.fromkeys(chunks[answer.key], answer.error))
+                continue
+            at = self._at(answer)
+            for place, result in answer.value.items():
+                partition = place.topic, place.partition
+                if isinstance(result, KafkaError):
+                    failed[partition] = result
+                    continue
+                stamp = result.timestamp
+                offsets[partition] = FoundOffset(result.offset, stamp / 1000 if stamp >= 0 else None)
+                read_at[partition] = at
+        for index in unanswered:
+            failed.update(dict.fromkeys(chunks[index]))
+        return failed
+
+    def _by_group(
+        self,
+        groups: Collection[str],
+        send: Callable[[str, Reply[str], float], None],
+        read: Callable[[str, Answer[str]], Found],
+        failed: Callable[[str, EntityError], Found],
+        *,
+        window: int,
+        deadline: Deadline,
+    ) -> dict[str, Found]:
+        """One call per group; groups whose coordinator has moved are asked once more. One answer per asked group."""
+        found: dict[str, Found] = {}
+        moved: list[str] = []
+        for attempt, names in enumerate((groups, moved)):
+            if not names or (attempt and not self._refresh(deadline)):
+                break
+            for answer in in_flight(list(names), send, window=window, call_seconds=CALL_SECONDS, deadline=deadline):
+                group = answer.key
+                error = answer.error
+                if error is None and isinstance(answer.value[0], KafkaError):
+                    error = KafkaException(answer.value[0])
+                if error is None:
+                    found[group] = read(group, answer)
+                    continue
+                found[group] = failed(group, entity_error(f"group:{group}", error))
+                if not attempt and error_name(error) in MOVED:
+                    moved.append(group)
+        for group in groups:
+            if group not in found:
+                found[group] = failed(group, late(f"group:{group}"))
+        return found
+
+    def _by_topic(
+        self,
+        api: str,
+        names: list[str],
+        send: Callable[[list[str], Reply[int], float], None],
+        deadline: Deadline,
+    ) -> dict[str, Any]:
+        """Ask about topics a few hundred at a time; per topic the client's answer or an EntityError."""
+        chunks = [names[start : start + TOPICS_PER_CALL] for start in range(0, len(names), TOPICS_PER_CALL)]
+        self.requests.add(api, len(chunks))
+        found: dict[str, Any] = {}
+        for answer in in_flight(
+            range(len(chunks)),
+            lambda index, reply, timeout: send(chunks[index], reply, timeout),
+            window=4,
+            call_seconds=METADATA_SECONDS,
+            deadline=deadline,
+        ):
+            if answer.error is not None:
+                for name in chunks[answer.key]:
+                    found[name] = entity_error(f"topic:{name}", answer.error)
+            else:
+                for name, error, value in _topic_results(chunks[answer.key], answer.value):
+                    found[name] = value if error is None else entity_error(f"topic:{name}", error)
+        return {name: found.get(name) or late(f"topic:{name}") for name in names}
+
+    def _send_describe_topics(self, names: list[str], reply: Reply[int], timeout: float) -> None:
+        Calls.describe_topics(self._client.admin, names, reply, request_timeout=timeout)  # type: ignore[arg-type]  # stub has them swapped
+
+    def _send_describe_configs(self, names: list[str], reply: Reply[int], timeout: float) -> None:
+        resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+        Calls.describe_configs(self._client.admin, resources, reply, request_timeout=timeout)
+
+    def _single(self, send: Callable[[None, Reply[None], float], None], deadline: Deadline) -> Answer[None]:
+        for answer in in_flight([None], send, window=1, call_seconds=METADATA_SECONDS, deadline=deadline):
+            return answer
+        raise self._client.failure(TimeoutError())
+
+    def _refresh(self, deadline: Deadline) -> bool:
+        """Read the metadata again, so that the client finds what has moved; False when there is no time or no answer."""
+        try:
+            self.metadata(deadline)
+        except GatewayFailed:
+            return False
+        return True
+
+    def _at(self, answer: Answer[Any]) -> float:
+        """When the answer arrived, in the database's time."""
+        return self._clock.anchor + (answer.at - self._clock.monotonic)
+
+
+def _chunks_by_leader(partitions: Iterable[Partition], leaders: Mapping[Partition, int]) -> list[list[Partition]]:
+    """Partitions of one leader together, in equal parts of at most PARTITIONS_PER_CALL."""
+    by_leader: dict[int | None, list[Partition]] = {}
+    for partition in partitions:
+        by_leader.setdefault(leaders.get(partition), []).append(partition)
+    chunks = []
+    for places in by_leader.values():
+        parts = -(-len(places) // PARTITIONS_PER_CALL)
+        size = -(-len(places) // parts)
+        chunks += [places[start : start + size] for start in range(0, len(places), size)]
+    return chunks
+
+
+def _topic_results(names: list[str], value: Any) -> Iterable[tuple[str, KafkaError | None, Any]]:
+    """(topic, error, answer) of a describe_topics list or a describe_configs map."""
+    if isinstance(value, dict):
+        return [(resource.name, resource.error, configs) for resource, configs in value.items()]
+    return [
+        (name, result, None) if isinstance(result, KafkaError) else (name, None, result)
+        for name, result in zip(names, value, strict=True)
+    ]
+
+
+def _identity(name: str, topic_id: str | None, config: Mapping[str, Any]) -> TopicIdentity:
+    def setting(key: str) -> str | None:
+        entry = config.get(key)
+        return entry.value if entry is not None else None
+
+    retention = setting("retention.ms")
+    milliseconds = int(retention) if retention and retention.lstrip("-").isdecimal() else -1
+    policy = setting("cleanup.policy")
+    return TopicIdentity(
+        name,
+        topic_id,
+        cleanup_policy=",".join(sorted(policy.replace(" ", "").split(","))) if policy else None,
+        timestamp_type=setting("message.timestamp.type"),
+        retention_seconds=milliseconds / 1000 if milliseconds >= 0 else None,
+    )
+
+
+def _member(found: Any) -> Member:
+    assigned = found.assignment.topic_partitions if found.assignment is not None else []
+    return Member(
+        member_id=found.member_id,
+        client_id=found.client_id,
+        host=found.host.removeprefix("/"),
+        partitions=tuple((place.topic, place.partition) for place in assigned),
+    )
+
+
+def _type(found: Any) -> GroupType:
+    """Brokers before 3.8 do not tell the type: their groups are classic."""
+    return GroupType.CONSUMER if found.type is ConsumerGroupType.CONSUMER else GroupType.CLASSIC
+
+
+def _uuid(topic_id: Uuid | None) -> str | None:
+    if topic_id is None:
+        return None
+    found = uuid.UUID(bytes=base64.urlsafe_b64decode(f"{str(topic_id).replace('+', '-').replace('/', '_')}=="))
+    return str(found) if found.int else None
+
+
+def _name(partition: Partition) -> str:
+    return f"partition:{partition[0]}/{partition[1]}"
+
+
+def _cause(error: Exception) -> Exception:
+    return TimeoutError() if isinstance(error, DeadlinePassed) else error

@@ -1,0 +1,126 @@
+"""Warm Kafka clients: one per process, cluster and configuration, shared by threads, made anew every hour."""
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+
+from clusters.gateways.kafka_errors import cluster_failure
+from clusters.ports import GatewayFailed, Partition
+
+logger = logging.getLogger(__name__)
+
+RECYCLE_SECONDS = 3600  # the client never frees what it knows of topics before it is closed
+CLOSE_AFTER_SECONDS = 60  # a run that has the old client may still use it
+HINT_SECONDS = 30  # what the client said about a connection this long ago may still be the reason
+
+_OWN_SETTINGS: dict[str, str | int | bool] = {
+    "client.id": "ops-portal",
+    "socket.keepalive.enable": True,
+    "socket.connection.setup.timeout.ms": 5000,
+    "reconnect.backoff.ms": 100,
+    "reconnect.backoff.max.ms": 2000,  # a cluster that is back is seen at once
+    "topic.metadata.refresh.interval.ms": -1,  # every cycle reads the metadata itself
+    "enable.metrics.push": False,
+    "log_level": 2,  # errors of connections reach `hints` instead of the log
+}
+
+
+@dataclass
+class KafkaClient:
+    """An AdminClient and what is remembered between its calls. Safe to use from several threads."""
+
+    bootstrap: str
+    properties: Mapping[str, str]
+    extra: Mapping[str, object] = field(default_factory=dict)  # settings of tests
+    made_at: float = field(default_factory=time.monotonic)
+    leaders: Mapping[Partition, int] = field(default_factory=dict)  # of the newest metadata
+    brokers: int = 1
+
+    def __post_init__(self) -> None:
+        self._said: deque[tuple[float, str]] = deque(maxlen=50)
+        settings: dict[str, Any] = (
+            _OWN_SETTINGS | dict(self.properties) | {"bootstrap.servers": self.bootstrap} | dict(self.extra)
+        )
+        settings["error_cb"] = self._remember
+        try:
+            self.admin = AdminClient(settings)
+        except (KafkaException, TypeError, ValueError) as error:
+            raise GatewayFailed("configuration", self._refused(error)) from None
+
+    def hints(self) -> list[str]:
+        """What the client said lately about its connections, oldest first."""
+        with contextlib.suppress(KafkaException):
+            self.admin.poll(0)
+        since = time.monotonic() - HINT_SECONDS
+        return [text for at, text in self._said if at >= since]
+
+    def failure(self, error: object) -> GatewayFailed:
+        """The failure of the whole cluster that `error` stands for."""
+        return cluster_failure(error, self.hints(), self.bootstrap)
+
+    def forget_hints(self) -> None:
+        """The cluster has answered: what was said before is no reason for anything later."""
+        with contextlib.suppress(KafkaException):
+            self.admin.poll(0)
+        self._said.clear()
+
+    def _remember(self, error: KafkaError) -> None:
+        self._said.append((time.monotonic(), f"{error.name()} {error.str()}"))
+
+    def _refused(self, error: Exception) -> str:
+        found = error.args[0] if error.args else error
+        text = found.str() if isinstance(found, KafkaError) else str(found)
+        for name, value in self.properties.items():
+            if value and ("password" in name or "key" in name or "secret" in name):
+                text = text.replace(value, "***")
+        return f"The connection settings are refused: {text[:300]}"
+
+
+_Key = tuple[int, int, int]  # (process, cluster, configuration version)
+_clients: dict[_Key, KafkaClient] = {}
+_lock = threading.Lock()
+
+
+def client_for(cluster_id: int, version: int, bootstrap: str, properties: Mapping[str, str]) -> KafkaClient:
+    """The process' client of a cluster. A client made before a fork is never used after it.
+
+    Raises GatewayFailed(`configuration`) when the settings are refused.
+    """
+    key = (os.getpid(), cluster_id, version)
+    with _lock:
+        client = _clients.get(key)
+        if client is not None and time.monotonic() - client.made_at < RECYCLE_SECONDS:
+            return client
+        client = KafkaClient(bootstrap, properties)
+        for other in [other for other in _clients if other[1] == cluster_id]:
+            _close_later(_clients.pop(other))
+        _clients[key] = client
+        return client
+
+
+def drop_client(cluster_id: int) -> None:
+    """Forget the process' client of a cluster, so that the next call makes a new one."""
+    with _lock:
+        for key in [key for key in _clients if key[1] == cluster_id]:
+            _close_later(_clients.pop(key))
+
+
+def _close_later(client: KafkaClient) -> None:
+    """Closing can take seconds and happens where the last reference goes: in a thread of its own."""
+    timer = threading.Timer(CLOSE_AFTER_SECONDS, _close, [client])
+    timer.daemon = True
+    timer.start()
+
+
+def _close(client: KafkaClient) -> None:
+    del client.admin
+    logger.debug("clusters.kafka_client_closed bootstrap=%s", client.bootstrap)
