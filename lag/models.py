@@ -229,6 +229,7 @@ class GroupEvent(models.Model):
     before = models.JSONField(null=True)
     after = models.JSONField(null=True)
     records = models.BigIntegerField(null=True)
+    seconds = models.FloatField(null=True)  # longest possible length, for the end of a rebalance
 
     class Meta:
         constraints: ClassVar = [

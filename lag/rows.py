@@ -101,3 +101,105 @@ class BoardPage:
     next_cursor: str | None
     total: int
     verdict_counts: dict[str, int] = field(default_factory=dict)  # of what the caller may see, before the verdict filter
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One event of a group. `seconds` (page only) = longest possible length of a rebalance that ended."""
+
+    id: int
+    at: datetime
+    at_earliest: datetime
+    kind: str
+    topic: str | None
+    partition: int | None
+    member: str | None
+    before: Any
+    after: Any
+    records: int | None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    items: tuple[EventRow, ...]
+    next_cursor: str | None
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSummary:
+    """An item of `GET /api/v1/clusters`. `brokers` is None for who may not see brokers."""
+
+    id: int
+    cluster: str
+    state: str  # ok | stale | unknown (never read)
+    reason: str
+    brokers: int | None
+    groups: int
+    verdicts: dict[str, int]
+    lag_records: int | None
+    lag_seconds: float | None
+    observed_at: datetime | None
+    age_seconds: float | None
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TopicConsumer:
+    """A group that reads a topic."""
+
+    group_id: int
+    group: str
+    client: str | None
+    verdict: Verdict
+    lag_records: int | None
+    lag_seconds: float | None
+    consume_rate: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSummary:
+    """A topic and who reads it. `produce_rate` and `partitions` are None where other clients share the topic."""
+
+    id: int
+    cluster: str
+    topic: str
+    topic_id: str | None
+    client: str | None
+    partitions: int | None
+    cleanup_policy: str | None
+    produce_rate: float | None
+    lag_records: int | None  # largest of its groups
+    consumers: tuple[TopicConsumer, ...]
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SloRow:
+    """A promise and how it is kept. `budget_left` = share of the error budget left, 1.0 = untouched, negative = overdrawn."""
+
+    id: int
+    cluster: str
+    name: str
+    glob: str
+    client: str | None
+    max_records: int | None
+    max_seconds: float | None
+    for_seconds: float
+    objective: float
+    severity: str
+    enabled: bool
+    groups: int
+    breached: tuple[str, ...]  # groups in breach now
+    attained: float | None  # share of the counted time within the promise
+    budget_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPoints:
+    """Answer of `GET .../history`; `points` in the order of `columns`, `at` in seconds since the epoch, None = no value."""
+
+    step_seconds: float
+    columns: tuple[str, ...]
+    points: tuple[tuple[Any, ...], ...]

@@ -1,0 +1,80 @@
+"""What a poll worker remembers of a cluster between polls. PostgreSQL is the truth; this is a cache of one version of it."""
+
+import threading
+from dataclasses import dataclass, field
+
+from clusters.ports import CommittedOffsets, GroupState, GroupType, Partition
+from lag.compute.log import ClusterLog
+from lag.compute.memory import GroupMemory
+from lag.verdicts import Verdict
+
+
+@dataclass(slots=True)
+class KnownGroup:
+    """A group as stored, with what bears on the next reading."""
+
+    id: int
+    memory: GroupMemory
+    meta: tuple[object, ...] = ()  # stored columns that are not part of the computed summary
+    topics: dict[int, int] = field(default_factory=dict)  # topic row id -> hash of the stored row
+    described_state: GroupState | None = None
+    described_type: GroupType | None = None
+    assigned: frozenset[Partition] = frozenset()
+    refused: CommittedOffsets | None = None  # the refusal, asked again only after `refused_until`
+    refused_until: float = 0.0
+    stored_at: float = 0.0  # when its memory was last stored, and with which verdict
+    stored_verdict: Verdict | None = None
+
+
+@dataclass(slots=True)
+class KnownTopic:
+    """A topic row. `knots_at` = when its knots were last stored."""
+
+    id: int
+    topic_id: str | None
+    partitions: int = 0
+    cleanup_policy: str = ""
+    timestamp_type: str = ""
+    client_id: int | None = None
+    produce_rate: float | None = None
+    knots_at: float = 0.0
+
+
+@dataclass(slots=True)
+class Known:
+    """One cluster as this process knows it. `version` -1 = nothing loaded yet. One poll at a time holds `lock`."""
+
+    cluster_id: int
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    version: int = -1
+    observed_at: float | None = None
+    groups: dict[str, KnownGroup] = field(default_factory=dict)
+    topics: dict[str, KnownTopic] = field(default_factory=dict)
+    log: ClusterLog = field(default_factory=ClusterLog)
+    identified: dict[str, float] = field(default_factory=dict)  # when a topic's identity was last asked for
+    unsaved_topics: set[str] = field(default_factory=set)  # knots moved since they were stored
+    unmeasured: frozenset[str] = frozenset()
+    unmeasured_at: float = 0.0
+    metadata_at: float = 0.0
+    metadata_topics: dict[str, int] = field(default_factory=dict)  # partitions by topic name
+    describe_from: str = ""  # round-robin position, a group name
+    sampled: dict[tuple[int, int], int] = field(default_factory=dict)  # series -> hash of the newest sample
+    sampled_hour: int = -1
+    gaps: set[int] = field(default_factory=set)  # group ids whose history has an open gap
+
+    def forget(self) -> None:
+        """Nothing here can be trusted any more: the next poll loads everything."""
+        fresh = Known(self.cluster_id, self.lock)
+        for name in self.__slots__:
+            if name != "lock":
+                setattr(self, name, getattr(fresh, name))
+
+
+_known: dict[int, Known] = {}
+_guard = threading.Lock()
+
+
+def known_cluster(cluster_id: int) -> Known:
+    """This process's memory of the cluster."""
+    with _guard:
+        return _known.setdefault(cluster_id, Known(cluster_id))

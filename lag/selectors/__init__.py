@@ -1,0 +1,24 @@
+"""Reads of lag. The first argument is the user; what the user may not see does not exist."""
+
+from lag.selectors.board import BadCursor, BadSort, SORT_FIELDS, group_board, verdict_counts
+from lag.selectors.clusters import cluster_named, cluster_summaries, clusters_visible, topics
+from lag.selectors.detail import group_by_path, group_detail, group_events, group_member_list
+from lag.selectors.slos import slos, slos_of_group
+
+__all__ = [
+    "SORT_FIELDS",
+    "BadCursor",
+    "BadSort",
+    "cluster_named",
+    "cluster_summaries",
+    "clusters_visible",
+    "group_board",
+    "group_by_path",
+    "group_detail",
+    "group_events",
+    "group_member_list",
+    "slos",
+    "slos_of_group",
+    "topics",
+    "verdict_counts",
+]
