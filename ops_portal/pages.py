@@ -1,0 +1,96 @@
+"""Pages that belong to no single app: overview, search, documentation, patterns, and the error pages."""
+
+from typing import Any
+
+import nh3
+from django import forms
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template import loader
+from django.utils import timezone
+from django.utils.safestring import mark_safe
+from django.views.decorators.http import require_safe
+from markdown_it import MarkdownIt
+
+from accounts.guards import signed_in
+from lag.verdicts import Verdict
+from ops_portal.icons import ICONS
+from ops_portal.middleware import current_request_id
+
+_MARKDOWN = MarkdownIt("commonmark").enable("table")
+
+
+@require_safe
+@signed_in("the documentation holds nothing of any client")
+def docs(request: HttpRequest, name: str = "README") -> HttpResponse:
+    """The documentation that ships with this build, rendered from docs/*.md."""
+    files = {path.stem: path for path in sorted((settings.BASE_DIR / "docs").glob("*.md"))}
+    if name == "README":
+        path = settings.BASE_DIR / "README.md"
+    elif name in files:
+        path = files[name]
+    else:
+        raise Http404("no such document")
+    text = path.read_text() if path.exists() else "Nothing is written here yet."
+    body = mark_safe(nh3.clean(_MARKDOWN.render(text)))  # noqa: S308 - cleaned by nh3
+    return render(request, "docs.html", {"name": name, "names": list(files), "body": body})
+
+
+class _PatternForm(forms.Form):
+    name = forms.CharField(label="Name", help_text="A glob: risk-* matches every group that starts with risk-.")
+    limit = forms.IntegerField(label="At most records", min_value=1)
+    word = forms.ChoiceField(label="Severity", choices=[("warning", "warning"), ("critical", "critical")])
+    note = forms.CharField(label="Note", required=False)
+    enabled = forms.BooleanField(label="Enabled", required=False, help_text="Off keeps the promise but counts nothing.")
+
+
+_STATES = (
+    ("empty", "No consumer groups yet", "The cluster answers, but no group has committed or joined. The board fills by itself.", "Check the sources"),
+    ("loading", "", "", ""),
+    ("partial", "2 of 3 brokers answered", "Partitions led by broker 2 keep their last values, 41 s old.", "See the source"),
+    ("stale", "Nothing read for 38 s", "Connection refused by 127.0.0.1:9092. The values below are from 14:01:32.", "See the source"),
+    ("error", "The history cannot be read", "The database refused the query after 5 s. The live figures are not affected.", "Try again"),
+    ("forbidden", "You may not see this", "Sources are shown to operations. Ask an administrator if you need them.", "Back to the overview"),
+    ("not_found", "There is no such group", "It may have been deleted from Kafka, or it belongs to somebody else.", "Open the board"),
+)  # fmt: skip
+
+
+@require_safe
+@signed_in("made-up figures only")
+def patterns(request: HttpRequest) -> HttpResponse:
+    """Every component in every state: what reviewers and screenshots look at."""
+    form = _PatternForm({"name": "", "limit": "-1", "word": "critical", "enabled": "on"})
+    context: dict[str, Any] = {
+        "now": timezone.now(),
+        "nothing": None,
+        "verdicts": list(Verdict),
+        "age_chips": [("fresh", "2 s ago"), ("late", "9 s ago"), ("stale", "41 s ago"), ("unknown", "no data yet")],
+        "figures": [0, 7, 999, 1234, 45_678, 999_950, 12_345_678, 0.42, 41.26, 125, 4980, 93_600],
+        "form": form,
+        "states": [dict(zip(("kind", "title", "text", "action"), row, strict=True)) for row in _STATES],
+        "icons": sorted(ICONS),
+    }
+    return render(request, "patterns.html", context)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _error_page(request, 400)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _error_page(request, 403, str(exception))
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _error_page(request, 404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Rendered without the database and without the session: both may be what failed."""
+    page = loader.get_template("500.html").render({"request_id": current_request_id()})
+    return HttpResponse(page, status=500)
+
+
+def _error_page(request: HttpRequest, status: int, reason: str = "") -> HttpResponse:
+    return render(request, f"{status}.html", {"request_id": current_request_id(), "reason": reason}, status=status)
