@@ -55,7 +55,8 @@ class Reader:
 
     def wait(self, kind: str, seconds: float = 15, **fields: Any) -> dict[str, Any]:
         """The next message of this type with these fields; others are taken in on the way."""
-        return self.until(lambda: self._last(kind, fields), seconds)
+        found: dict[str, Any] = self.until(lambda: self._last(kind, fields), seconds)
+        return found
 
     def until(self, done: Any, seconds: float = 15) -> Any:
         """Take in messages until `done()` is true."""
@@ -94,7 +95,7 @@ class Reader:
         return None
 
     def _apply(self, message: dict[str, Any]) -> None:
-        v = message.get("v")
+        v = str(message.get("v"))
         match message["type"]:
             case "snap":
                 table = self.views[v] = Table(COLUMNS, 2, message["ts"])
