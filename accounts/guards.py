@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
+from accounts import sessions
 from accounts.policies import may, role_of
 from accounts.roles import Right
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=HttpResponseBase)
+V = TypeVar("V", bound=Callable[..., Any])
 View = Callable[..., HttpResponseBase]
 
 
@@ -25,6 +27,7 @@ def requires(*rights: Right) -> Callable[[View], View]:
             if role_of(request.user) is None:
                 return _sign_in_first(request)
             _refuse_without(request, rights)
+            sessions.touch(request)
             return view(request, *args, **kwargs)
 
         return mark(guarded, ", ".join(rights))
@@ -40,6 +43,7 @@ def signed_in(reason: str) -> Callable[[View], View]:
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if role_of(request.user) is None:
                 return _sign_in_first(request)
+            sessions.touch(request)
             return view(request, *args, **kwargs)
 
         return mark(guarded, f"signed in: {reason}")
@@ -66,9 +70,7 @@ def operation(*rights: Right) -> Callable[[Callable[P, R]], Callable[P, R]]:
     def guard(view: Callable[P, R]) -> Callable[P, R]:
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-            request = args[0]
-            assert isinstance(request, HttpRequest)
-            _refuse_without(request, (Right.USE_API, *rights))
+            _refuse_without(cast("HttpRequest", args[0]), (Right.USE_API, *rights))
             return view(*args, **kwargs)
 
         return mark(guarded, ", ".join((Right.USE_API, *rights)))
@@ -76,9 +78,9 @@ def operation(*rights: Right) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return guard
 
 
-def mark(view: Any, access: str) -> Any:
+def mark(view: V, access: str) -> V:
     """Note on the view what it asks for; the meta-test and the isolation matrix read it."""
-    view.portal_access = access
+    view.portal_access = access  # type: ignore[attr-defined]  # functions take attributes
     return view
 
 

@@ -76,9 +76,10 @@ def _holds(user: User, claims: Claims) -> bool:
 
 
 def _by_token(text: str) -> Watcher | None:
-    token = selectors.token_of_text(text)
-    if token is None or token.revoked_at is not None or token.expired or not may_sign_in(token.user):
+    found = selectors.token_of_text(text)
+    if found is None or found.expired or found.token.revoked_at is not None or not may_sign_in(found.token.user):
         return None
+    token = found.token
     identity = sessions.identity_of(text)
     return _watcher(token.user, identity, token.expires_at.timestamp(), Claims(sight_of(token.user), token_id=token.pk))
 
@@ -88,7 +89,7 @@ def _by_session(session_key: str) -> Watcher | None:
     if row is None:
         return None
     data = row.get_decoded()
-    user = User.objects.filter(pk=data.get(SESSION_KEY)).first() if data.get(SESSION_KEY) else None
+    user = User.objects.filter(pk=data[SESSION_KEY]).first() if SESSION_KEY in data else None
     if user is None or not may_sign_in(user):
         return None
     session_hash = user.get_session_auth_hash()

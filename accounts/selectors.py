@@ -3,8 +3,10 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import BooleanField, Count, ExpressionWrapper, Q, QuerySet
 from django.db.models.functions import Now
 
 from accounts.models import ApiToken, AuditEntry, Client, Ownership, SignInLink, User
@@ -66,16 +68,31 @@ def administrator_exists() -> bool:
     return User.objects.filter(role="admin", is_active=True, demo=False).exists()
 
 
-def token_of_text(text: str) -> ApiToken | None:
-    """The stored token of a bearer text, alive or not, with its user; `expired` is the database's word."""
+@dataclass(frozen=True, slots=True)
+class BearerToken:
+    """A stored token as of now: `expired` is the database's word, `use_unnoted` that no use was noted for a minute."""
+
+    token: ApiToken
+    expired: bool
+    use_unnoted: bool
+
+
+def token_of_text(text: str) -> BearerToken | None:
+    """The stored token of a bearer text, alive or not, with its user."""
     digest = hashlib.sha256(text.encode()).hexdigest()
-    rows = ApiToken.objects.select_related("user").annotate(expired=Q(expires_at__lte=Now()))
-    return rows.filter(digest=digest).first()
+    unnoted = Q(last_used_at__isnull=True) | Q(last_used_at__lt=Now() - timedelta(minutes=1))
+    rows = ApiToken.objects.select_related("user").annotate(
+        expired=ExpressionWrapper(Q(expires_at__lte=Now()), BooleanField()),
+        use_unnoted=ExpressionWrapper(unnoted, BooleanField()),
+    )
+    token = rows.filter(digest=digest).first()
+    return None if token is None else BearerToken(token, token.expired, token.use_unnoted)
 
 
 def tokens_of(user: User) -> QuerySet[ApiToken]:
     """A person's tokens, newest first."""
-    return ApiToken.objects.filter(user=user).annotate(expired=Q(expires_at__lte=Now())).order_by("-created_at", "-pk")
+    expired = ExpressionWrapper(Q(expires_at__lte=Now()), BooleanField())
+    return ApiToken.objects.filter(user=user).annotate(expired=expired).order_by("-created_at", "-pk")
 
 
 def tokens_all() -> QuerySet[ApiToken]:

@@ -22,8 +22,9 @@ from accounts.services.links import (
 )
 from accounts.services.tokens import (
     token_create,
+    token_family_end,
+    token_note_use,
     token_refresh,
-    token_reuse_punish,
     token_revoke,
 )
 from accounts.services.users import (
@@ -32,6 +33,7 @@ from accounts.services.users import (
     password_change,
     preferences_change,
     role_change,
+    sign_in_record,
     sign_out_everywhere,
     user_add,
     user_change,
@@ -55,10 +57,12 @@ __all__ = [
     "role_change",
     "sign_in_link_create",
     "sign_in_link_use",
+    "sign_in_record",
     "sign_out_everywhere",
     "token_create",
+    "token_family_end",
+    "token_note_use",
     "token_refresh",
-    "token_reuse_punish",
     "token_revoke",
     "user_add",
     "user_change",

@@ -40,7 +40,7 @@ def token_refresh(*, token: ApiToken, acting_user: User) -> tuple[ApiToken, str]
         revoked_at=Now()
     )
     if not claimed:
-        token_reuse_punish(token=token)
+        _family_end(token)
         return None
     fresh, text = _token_make(token.user, token.expires_at - token.created_at, token.name, family=token.family)
     ApiToken.objects.filter(pk=token.pk).update(replaced_by=fresh)
@@ -48,14 +48,10 @@ def token_refresh(*, token: ApiToken, acting_user: User) -> tuple[ApiToken, str]
     return fresh, text
 
 
-def token_reuse_punish(*, token: ApiToken) -> int:
-    """End every token that was refreshed from the same first one; how many were alive. Part of the caller's transaction."""
-    ended = ApiToken.objects.filter(family=token.family, revoked_at__isnull=True).update(revoked_at=Now())
-    if ended:
-        after = {"token": token.prefix, "tokens_revoked": ended}
-        record_user("accounts.token_reuse_detected", token.user, None, after, None)
-        close_sockets([token.user_id])
-    return ended
+@transaction.atomic(durable=True)
+def token_family_end(*, token: ApiToken) -> int:
+    """End every token that was refreshed from the same first one, because a replaced one came back; how many were alive."""
+    return _family_end(token)
 
 
 @transaction.atomic(durable=True)
@@ -66,6 +62,20 @@ def token_revoke(*, token: ApiToken, acting_user: User | None) -> bool:
     record_user("accounts.token_revoked", token.user, {"token": token.prefix}, None, acting_user)
     close_sockets([token.user_id])
     return True
+
+
+def token_note_use(*, token: ApiToken) -> None:
+    """Note that the token is in use. No audit row: nothing about anybody's rights changes."""
+    ApiToken.objects.filter(pk=token.pk).update(last_used_at=Now())
+
+
+def _family_end(token: ApiToken) -> int:
+    ended = ApiToken.objects.filter(family=token.family, revoked_at__isnull=True).update(revoked_at=Now())
+    if ended:
+        after = {"token": token.prefix, "tokens_revoked": ended}
+        record_user("accounts.token_reuse_detected", token.user, None, after, None)
+        close_sockets([token.user_id])
+    return ended
 
 
 def _token_make(user: User, life: timedelta, name: str, **more: Any) -> tuple[ApiToken, str]:

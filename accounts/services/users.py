@@ -118,6 +118,12 @@ def password_change(*, user: User, password: str, acting_user: User | None) -> U
 
 
 @transaction.atomic(durable=True)
+def sign_in_record(*, user: User, acting_user: User) -> None:
+    """Note in the audit trail that a person signed in."""
+    record_user("accounts.user_signed_in", user, None, None, acting_user)
+
+
+@transaction.atomic(durable=True)
 def sign_out_everywhere(*, user: User, acting_user: User | None) -> User:
     """End every session and open socket of a person. API tokens have a life of their own and stay."""
     user = _locked(user)

@@ -100,11 +100,13 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "ops_portal.api_middleware.ApiMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
 ROOT_URLCONF = "ops_portal.urls"
+APPEND_SLASH = False
 ASGI_APPLICATION = "ops_portal.asgi.application"
 TEMPLATES: list[dict[str, Any]] = [
     {
@@ -164,6 +166,7 @@ SESSION_COOKIE_SECURE = HTTPS_ONLY
 CSRF_COOKIE_SECURE = HTTPS_ONLY
 SESSION_COOKIE_NAME = "__Host-session" if HTTPS_ONLY else "ops_session"
 CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS_ONLY else "ops_csrf"
+CSRF_FAILURE_VIEW = "ops_portal.errors.csrf_failure"
 SECURE_SSL_REDIRECT = HTTPS_ONLY
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0

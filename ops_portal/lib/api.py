@@ -1,0 +1,119 @@
+"""Building blocks of the HTTP API that every app's `api.py` uses: answers, lists, parameters."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+import orjson
+from django.http import HttpRequest, HttpResponse
+from django.utils.datastructures import MultiValueDict
+from ninja import Field, Query, Schema
+from ninja.parser import Parser
+from pydantic import ConfigDict
+
+from ops_portal.lib.clock import iso
+from ops_portal.lib.problems import Problem, invalid
+
+T = TypeVar("T")
+DEFAULT_LIMIT = 100
+LARGEST_LIMIT = 500
+
+Limit = Annotated[int, Query(ge=1, le=LARGEST_LIMIT, description="Items per page.")]
+Cursor = Annotated[str | None, Query(max_length=2000, description="`next_cursor` of the page before.")]
+Search = Annotated[str, Query(max_length=400, description="Case-insensitive substring.")]
+
+
+class Contract(Schema):
+    """A JSON object of interfaces.md: every key present, no other. For the OpenAPI document; answers are built by hand."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Listed(Contract, Generic[T]):
+    """A page of a list."""
+
+    items: list[T]
+    next_cursor: str | None
+    total: int = Field(description="How many there are that the caller may see.")
+
+
+class ProblemBody(Schema):
+    """Every failure."""
+
+    error: str
+    message: str
+    request_id: str
+    retry_after: float | None = Field(None, description="Seconds; absent where waiting does not help.")
+    fields: dict[str, list[str]] | None = Field(None, description="Only with `invalid`.")
+
+
+def dumps(data: Any) -> bytes:
+    """JSON of the contract: times in UTC with milliseconds and Z, NaN and infinity as null."""
+    return orjson.dumps(data, default=_default, option=orjson.OPT_PASSTHROUGH_DATETIME)
+
+
+def reply(data: Any, status: int = 200) -> HttpResponse:
+    """A JSON answer that no cache keeps."""
+    response = HttpResponse(dumps(data), content_type="application/json", status=status)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def reply_list(items: Iterable[Mapping[str, Any]], next_cursor: str | None, total: int) -> HttpResponse:
+    """One page of a list."""
+    return reply({"items": list(items), "next_cursor": next_cursor, "total": total})
+
+
+def sort_field(text: str, allowed: Sequence[str]) -> tuple[str, bool]:
+    """Field and whether descending, of `sort=field` or `sort=-field`. Raises the 422."""
+    name = text.removeprefix("-")
+    if name not in allowed:
+        raise invalid(sort=f"{text!r} is not one of {', '.join(allowed)}, each also with - in front")
+    return name, text.startswith("-")
+
+
+def one_of(field: str, values: Iterable[str], allowed: Iterable[str]) -> tuple[str, ...]:
+    """The values of a repeated filter, each a known word. Raises the 422."""
+    known, given = list(allowed), tuple(dict.fromkeys(values))
+    for value in given:
+        if value not in known:
+            raise invalid(**{field: f"{value!r} is not one of {', '.join(known)}"})
+    return given
+
+
+def sorted_rows(rows: Iterable[T], key: Callable[[T], Any], name: Callable[[T], str], *, descending: bool) -> list[T]:
+    """Rows by key, nulls last whatever the direction, ties by name."""
+    by_name = sorted(rows, key=name)
+    known = sorted((row for row in by_name if key(row) is not None), key=key, reverse=descending)
+    return known + [row for row in by_name if key(row) is None]
+
+
+class ContractParser(Parser):
+    """Bodies by orjson, which refuses deep nesting; a query parameter without a value counts as not given."""
+
+    def parse_body(self, request: HttpRequest) -> dict[str, Any]:
+        try:
+            body = orjson.loads(request.body)
+        except orjson.JSONDecodeError as error:
+            raise Problem("bad_request", f"The body is not JSON: {error}") from error
+        if not isinstance(body, dict):
+            raise Problem("bad_request", "The body is not a JSON object.")
+        return body
+
+    def parse_querydict(
+        self, data: MultiValueDict[str, Any], list_fields: list[str], request: HttpRequest
+    ) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name in data:
+            values = [value for value in data.getlist(name) if value != ""]
+            if any("\0" in value for value in values):
+                raise invalid(**{name: "holds a character that no name can have"})
+            if values:
+                found[name] = values if name in list_fields else values[-1]
+        return found
+
+
+def _default(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return iso(value)
+    raise TypeError(f"{type(value).__name__} has no form in the contract")
