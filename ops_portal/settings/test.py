@@ -7,7 +7,6 @@ that a developer has set must not reach a test, so all of the portal's own are d
 import os
 import tempfile
 
-
 for _name in ("DATABASE_URL", "VALKEY_URL", "SECRET_KEY", "FIELD_KEYS", "METRICS_TOKEN"):
     os.environ.pop(_name, None)
     os.environ.pop(f"{_name}_FILE", None)

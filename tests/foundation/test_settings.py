@@ -41,7 +41,7 @@ def test_documented_defaults_are_the_real_ones() -> None:
 
 
 def test_every_celery_setting_is_one_that_celery_knows() -> None:
-    known = {key.upper() for key, _ in flatten(NAMESPACES)}
+    known = {str(option[0]).upper() for option in flatten(NAMESPACES)}
     ours = {name.removeprefix("CELERY_") for name in vars(base) if name.startswith("CELERY_")}
     assert ours
     assert ours <= known
