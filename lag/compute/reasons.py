@@ -5,6 +5,9 @@ from collections.abc import Callable
 from lag.compute.types import Inputs, PartitionResult
 
 
+QUIET = frozenset({"caught_up", "within_target"})  # said of the whole group
+
+
 def duration(seconds: float) -> str:
     """A length of time as people say it: 0.4 s, 95 s, 12 min, 3.2 h, 2.1 d."""
     if seconds < 10:
@@ -27,10 +30,12 @@ def _unread(records: int) -> str:
 
 def partition_reason(group: str, members: int | None, partition: PartitionResult, others: int) -> str:
     """Why the worst partition has its verdict; `others` more partitions share it."""
-    where = f"{partition.topic}/{partition.partition}"
-    if others:
-        where += f" and {count(others, 'more partition')}"
-    return _RULES[partition.rule](group, members, where, partition.inputs)
+    sentence = _RULES[partition.rule](group, members, f"{partition.topic}/{partition.partition}", partition.inputs)
+    return (
+        f"{sentence}; {count(others, 'more partition')} likewise"
+        if others and partition.rule not in QUIET
+        else sentence
+    )
 
 
 def _who(group: str, members: int | None) -> str:
