@@ -17,6 +17,7 @@ from lag.known import Known, KnownGroup, KnownTopic
 from lag.models import ConsumerGroup, GroupTopic, LagState, StoredKnots, StoredMemory
 from lag.services.bulk import copied, ran, staged
 from ops_portal.lib.clock import as_datetime
+from ops_portal.lib.live.publish import on_commit_publish
 
 MEMORY_SECONDS = 10.0  # a memory that changed but has no news is stored at least this often
 KNOTS_SECONDS = 30.0  # knots of a moving topic likewise; a restart in between costs a look-up, not an answer
@@ -151,6 +152,7 @@ def cycle_store(*, cluster: Cluster, known: Known, cycle: Cycle) -> Stored:
     known.version, known.observed_at = version, cycle.at
     for name in cycle.vanished:
         del known.groups[name]
+    on_commit_publish("lag.board", "lag.group", match=lambda params, _: params["cluster"] == cluster.name)
     return stored
 
 
@@ -332,8 +334,8 @@ def _group_row(known: Known, cycle: Cycle, name: str) -> tuple[Any, ...]:
         known.groups[name].id, summary.type.value, summary.state.value, owner.client_id, owner.conflict,
         summary.verdict.value, summary.verdict.severity, summary.reason, summary.rule, _json(summary.inputs),
         summary.members, summary.worst_topic or "", summary.lag_records, summary.lag_records_max,
-        _moment(summary.unread_since), summary.bound, summary.method.value if summary.method else "",
-        summary.produce_rate, summary.consume_rate, summary.trend, summary.catch_up_seconds,
+        _moment(summary.unread_since), _milli(summary.bound), summary.method.value if summary.method else "",
+        _milli(summary.produce_rate), _milli(summary.consume_rate), _milli(summary.trend), _milli(summary.catch_up_seconds),
         [flag.value for flag in summary.flags], error.code if error else "", error.message[:500] if error else "",
         _member_list(reading, summary.members), error is None, as_datetime(summary.observed_at or cycle.at),
     )  # fmt: skip
@@ -404,13 +406,13 @@ def _group_topic_row(group_id: int, topic_id: int, topic: TopicResult) -> tuple[
         partitions.append(
             [
                 part.partition, part.committed, part.start, part.end, part.high_watermark, part.lag_records,
-                part.unread_since, part.bound, part.method, part.verdict, part.flags, member,
+                _milli(part.unread_since), _milli(part.bound), part.method, part.verdict, part.flags, member,
             ]  # fmt: skip
         )
     data = orjson.dumps({"members": list(members), "partitions": partitions})
     return (
         group_id, topic_id, topic.lag_records, _moment(topic.unread_since), topic.method.value if topic.method else "",
-        topic.consume_rate, topic.verdict.value, data,
+        _milli(topic.consume_rate), topic.verdict.value, data,
     )  # fmt: skip
 
 
@@ -488,6 +490,10 @@ def events_store(*, cluster_id: int, rows: Iterable[tuple[int, GroupEvent]]) -> 
 
 def _moment(seconds: float | None) -> Any:
     return None if seconds is None else as_datetime(seconds)
+
+
+def _milli(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
 
 
 def _json(value: Any) -> str:
