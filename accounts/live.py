@@ -12,6 +12,7 @@ from django.http.cookie import parse_cookie
 from django.utils.crypto import constant_time_compare
 
 from accounts import selectors
+from accounts.callers import ApiRequest
 from accounts.models import ApiToken, User
 from accounts.policies import Sight, may_sign_in, sight_of
 from ops_portal.lib.live import sessions
@@ -35,6 +36,18 @@ def authenticate(scope: Mapping[str, Any]) -> Watcher | None:
     if kind.lower() == "bearer":
         return _by_token(credential.strip())
     return _by_session(parse_cookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME, ""))
+
+
+def watcher_of(call: ApiRequest) -> Watcher:
+    """The watcher behind an API request, for views read over plain HTTP; the caller has been authenticated."""
+    user, token = call.user, call.api_token
+    if token is not None:
+        return _watcher(
+            user, f"token:{token.pk}", token.expires_at.timestamp(), Claims(sight_of(user), token_id=token.pk)
+        )
+    ends_at = call.session.get_expiry_date().timestamp()
+    identity = sessions.identity_of(call.session.session_key or "")
+    return _watcher(user, identity, ends_at, Claims(sight_of(user)))
 
 
 def revalidate(watchers: Sequence[Watcher]) -> dict[str, Watcher | None]:

@@ -3,21 +3,25 @@
 import functools
 import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
-from ninja import NinjaAPI
+from ninja import Field, NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from psycopg_pool import PoolTimeout
 
 from accounts.api import router as accounts_router
-from accounts.callers import authenticated
+from accounts.callers import ApiRequest, authenticated
 from accounts.guards import operation
+from accounts.live import watcher_of
+from accounts.roles import Right
+from lag.api import router as lag_router
 from ops_portal.lib import problems
-from ops_portal.lib.api import ContractParser, ProblemBody, reply
-from ops_portal.lib.problems import Problem
+from ops_portal.lib.api import Contract, ContractParser, ProblemBody, reply
+from ops_portal.lib.live import snapshots, views
+from ops_portal.lib.problems import Problem, invalid
 
 logger = logging.getLogger(__name__)
 E = TypeVar("E", bound=Exception)
@@ -39,7 +43,8 @@ api = NinjaAPI(
     auth=authenticated,
     parser=ContractParser(),
 )
-api.add_router("", accounts_router)
+for _router in (lag_router, accounts_router):
+    api.add_router("", _router)
 
 
 @api.get("/openapi.json", summary="This interface as OpenAPI 3.1", tags=["meta"], operation_id="openapi")
@@ -47,6 +52,64 @@ api.add_router("", accounts_router)
 def openapi(request: HttpRequest) -> HttpResponse:
     """The document behind the docs page."""
     return reply(openapi_document())
+
+
+class SnapshotSchema(Contract):
+    """Which column is the key, the columns in order, and which of them is a time."""
+
+    key: str
+    columns: list[str]
+    time: str | None
+
+
+class SnapshotBody(Contract):
+    """A live view's rows now, to be continued on the socket from (`e`, `s`). Rows are `[key, values...]`."""
+
+    view: str
+    e: str
+    s: int
+    ts: float | None
+    schema_: SnapshotSchema = Field(alias="schema")
+    rows: list[list[Any]]
+
+
+@api.get(
+    "/views/{view}",
+    response=SnapshotBody,
+    summary="Snapshot of a live view",
+    tags=["live"],
+    operation_id="view_snapshot",
+)
+@operation(Right.SEE_LAG)
+def view_snapshot(request: HttpRequest, view: str) -> HttpResponse:
+    """Parameters are the view's own, as on the socket. The ETag is `epoch:sequence`."""
+    try:
+        found = snapshots.read_view(view, watcher_of(cast("ApiRequest", request)), _view_params(request))
+    except views.UnknownView:
+        raise Problem("not_found") from None
+    except views.Forbidden:
+        raise Problem("forbidden") from None
+    except ValueError as error:
+        raise invalid(params=str(error)) from error
+    if found.etag is not None and request.headers.get("If-None-Match") == found.etag:
+        return HttpResponse(status=304, headers={"ETag": found.etag})
+    response = reply(found.as_json())
+    response["Cache-Control"] = "private, no-cache"  # asked again each time, with the ETag
+    if found.etag is not None:
+        response["ETag"] = found.etag
+    return response
+
+
+def _view_params(request: HttpRequest) -> dict[str, Any]:
+    """Query values as the socket would send them: one value as text, several as a list."""
+    found: dict[str, Any] = {}
+    for name, values in request.GET.lists():
+        given = [value for value in values if value]
+        if any("\0" in value for value in given):
+            raise invalid(**{name: "holds a character that no name can have"})
+        if given:
+            found[name] = given if len(given) > 1 else given[0]
+    return found
 
 
 @functools.cache

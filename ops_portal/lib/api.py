@@ -81,7 +81,7 @@ def one_of(field: str, values: Iterable[str], allowed: Iterable[str]) -> tuple[s
     return given
 
 
-def sorted_rows(rows: Iterable[T], key: Callable[[T], Any], name: Callable[[T], str], *, descending: bool) -> list[T]:
+def sorted_rows(rows: Iterable[T], key: Callable[[T], Any], name: Callable[[T], Any], *, descending: bool) -> list[T]:
     """Rows by key, nulls last whatever the direction, ties by name."""
     by_name = sorted(rows, key=name)
     known = sorted((row for row in by_name if key(row) is not None), key=key, reverse=descending)

@@ -1,0 +1,233 @@
+"""Clusters, groups, topics and SLOs over HTTP (interfaces.md 3)."""
+
+from typing import Annotated, Any
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Query, Router
+
+from accounts.guards import operation
+from accounts.roles import Right
+from clusters.models import Cluster
+from clusters.ports import GroupState
+from lag import selectors
+from lag.api_schemas import (
+    ClusterItem,
+    EventItem,
+    GroupItem,
+    GroupWithTopics,
+    HistoryBody,
+    SloItem,
+    TopicItem,
+    cluster_json,
+    event_json,
+    group_json,
+    slo_json,
+    summary_json,
+    topic_json,
+)
+from lag.models import ConsumerGroup
+from lag.rows import BoardQuery
+from lag.verdicts import EventKind, Verdict
+from ops_portal.lib import cursor as cursors
+from ops_portal.lib.api import (
+    DEFAULT_LIMIT,
+    Cursor,
+    Limit,
+    Listed,
+    Search,
+    one_of,
+    reply,
+    reply_list,
+    sort_field,
+    sorted_rows,
+)
+from ops_portal.lib.problems import Problem, invalid
+
+router = Router(tags=["lag"])
+
+Repeated = Annotated[list[str], Query(default_factory=list, description="May be given several times, meaning or.")]
+CLUSTER_SORTS = ("cluster", "groups", "lag_records", "lag_seconds", "observed_at")
+TOPIC_SORTS = ("topic", "client", "partitions", "produce_rate", "lag_records")
+SLO_SORTS = ("name", "cluster", "client", "groups", "attained", "budget_left")
+
+
+@router.get("/clusters", response=Listed[ClusterItem], operation_id="clusters", summary="Clusters")
+@operation(Right.SEE_LAG)
+def clusters(
+    request: HttpRequest, q: Search = "", sort: str = "cluster", limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> HttpResponse:
+    """The clusters that the caller may see, with counts and sums over the groups that the caller may see."""
+    field, descending = sort_field(sort, CLUSTER_SORTS)
+    found = [row for row in selectors.cluster_summaries(request.user) if q.lower() in row.cluster.lower()]
+    rows = sorted_rows(found, lambda row: getattr(row, field), lambda row: row.cluster, descending=descending)
+    return _paged([cluster_json(row) for row in rows], limit, cursor, "clusters", q, sort)
+
+
+@router.get(
+    "/clusters/{cluster}/groups",
+    response=Listed[GroupItem],
+    operation_id="groups",
+    summary="Consumer groups of a cluster",
+)
+@operation(Right.SEE_LAG)
+def groups(
+    request: HttpRequest,
+    cluster: str,
+    verdict: Repeated,
+    client: Repeated,
+    state: Repeated,
+    q: Search = "",
+    sort: str = "severity",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> HttpResponse:
+    """The board: worst first unless sorted otherwise."""
+    sort_field(sort, selectors.SORT_FIELDS)
+    query = BoardQuery(
+        q=q,
+        verdict=one_of("verdict", verdict, Verdict),
+        client=tuple(client),
+        state=one_of("state", state, GroupState),
+        sort=sort,
+        limit=limit,
+        cursor=cursor,
+    )
+    try:
+        page = selectors.group_board(request.user, _cluster(request, cluster), query)
+    except selectors.BadCursor as error:
+        raise invalid(cursor=str(error)) from error
+    return reply_list(map(summary_json, page.items), page.next_cursor, page.total)
+
+
+@router.get(
+    "/clusters/{cluster}/groups/{group}",
+    response=GroupWithTopics,
+    operation_id="group",
+    summary="One group with topics, partitions and members",
+)
+@operation(Right.SEE_LAG)
+def group(request: HttpRequest, cluster: str, group: str) -> HttpResponse:
+    """`{group}` is the name, or `~<id>`."""
+    place = _cluster(request, cluster)
+    found = selectors.group_detail(request.user, place, _group(request, place, group))
+    if found is None:
+        raise Problem("not_found")
+    return reply(group_json(found))
+
+
+@router.get(
+    "/clusters/{cluster}/groups/{group}/history",
+    response=HistoryBody,
+    operation_id="group_history",
+    summary="Lag of a group over time",
+)
+@operation(Right.SEE_LAG)
+def history(
+    request: HttpRequest,
+    cluster: str,
+    group: str,
+    start: Annotated[str, Query(alias="from", description="ISO 8601 or relative, such as -6h.")] = "-6h",
+    end: Annotated[str, Query(alias="to", description="ISO 8601, relative, or now.")] = "now",
+    step: Annotated[
+        float | None, Query(ge=1, le=86_400, description="Seconds between points; widened to keep to 1,000.")
+    ] = None,
+    topic: Annotated[str | None, Query(max_length=249, description="Of this topic only.")] = None,
+    partition: Annotated[
+        int | None, Query(ge=0, le=2**31 - 1, description="Of this partition of `topic` only.")
+    ] = None,
+) -> HttpResponse:
+    """At most 1,000 points, aligned to the step; a point without samples is null."""
+    raise NotImplementedError
+
+
+@router.get(
+    "/clusters/{cluster}/groups/{group}/events",
+    response=Listed[EventItem],
+    operation_id="group_events",
+    summary="What happened to a group, newest first",
+)
+@operation(Right.SEE_LAG)
+def events(
+    request: HttpRequest, cluster: str, group: str, kind: Repeated, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> HttpResponse:
+    """An event happened between `at_earliest` and `at`: never finer than the poll."""
+    kinds = one_of("kind", kind, EventKind)
+    found = _group(request, _cluster(request, cluster), group)
+    tied_to = ("events", found.pk, kinds)
+    try:
+        inner = None if cursor is None else cursors.decode(cursor, *tied_to)
+        page = selectors.group_events(request.user, found, kinds=kinds, limit=limit, cursor=inner)
+    except (cursors.CursorRefused, selectors.BadCursor) as error:
+        raise invalid(cursor=str(error)) from error
+    after = None if page.next_cursor is None else cursors.encode(page.next_cursor, *tied_to)
+    return reply_list(map(event_json, page.items), after, page.total)
+
+
+@router.get(
+    "/clusters/{cluster}/topics", response=Listed[TopicItem], operation_id="topics", summary="Topics and who reads them"
+)
+@operation(Right.SEE_LAG)
+def topics(
+    request: HttpRequest,
+    cluster: str,
+    client: Repeated,
+    q: Search = "",
+    sort: str = "topic",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> HttpResponse:
+    """Topics that the caller may see; of shared ones only what is the caller's own."""
+    field, descending = sort_field(sort, TOPIC_SORTS)
+    place = _cluster(request, cluster)
+    found = (row for row in selectors.topics(request.user, place, q=q) if not client or row.client in client)
+    rows = sorted_rows(found, lambda row: getattr(row, field), lambda row: row.topic, descending=descending)
+    return _paged([topic_json(row) for row in rows], limit, cursor, "topics", place.pk, q, sort, client)
+
+
+@router.get("/slos", response=Listed[SloItem], operation_id="slos", summary="Promises on lag and how they are kept")
+@operation(Right.SEE_LAG)
+def slos(
+    request: HttpRequest,
+    cluster: Repeated,
+    client: Repeated,
+    q: Search = "",
+    sort: str = "name",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> HttpResponse:
+    """The SLOs that the caller may see."""
+    field, descending = sort_field(sort, SLO_SORTS)
+    found = (
+        row
+        for row in selectors.slos(request.user)
+        if q.lower() in row.name.lower()
+        and (not cluster or row.cluster in cluster)
+        and (not client or row.client in client)
+    )
+    rows = sorted_rows(
+        found, lambda row: getattr(row, field), lambda row: (row.name, row.cluster), descending=descending
+    )
+    return _paged([slo_json(row) for row in rows], limit, cursor, "slos", q, sort, cluster, client)
+
+
+def _cluster(request: HttpRequest, name: str) -> Cluster:
+    """The cluster if the caller may see it; hidden and absent answer alike."""
+    found = selectors.cluster_named(request.user, name)
+    if found is None:
+        raise Problem("not_found")
+    return found
+
+
+def _group(request: HttpRequest, cluster: Cluster, path: str) -> ConsumerGroup:
+    found = selectors.group_by_path(request.user, cluster, path)
+    if found is None:
+        raise Problem("not_found")
+    return found
+
+
+def _paged(items: list[dict[str, Any]], limit: int, cursor: str | None, *tied_to: Any) -> HttpResponse:
+    try:
+        page = cursors.page(items, limit, cursor, *tied_to)
+    except cursors.CursorRefused as error:
+        raise invalid(cursor=str(error)) from error
+    return reply_list(page.items, page.next_cursor, page.total)

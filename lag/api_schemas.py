@@ -1,0 +1,302 @@
+"""The objects of interfaces.md 3 and how rows become them. The schemas describe; the functions beside them build."""
+
+from datetime import datetime
+from typing import Any
+
+from ninja import Field
+
+from clusters.ports import GroupState, GroupType
+from lag.rows import ClusterSummary, EventRow, GroupDetail, GroupSummary, PartitionRow, SloRow, TopicRow, TopicSummary
+from lag.verdicts import EventKind, Flag, Method, Verdict
+from ops_portal.lib.api import Contract
+
+
+class ClusterItem(Contract):
+    cluster: str
+    state: str = Field(description="ok | stale | unknown (never read)")
+    reason: str
+    brokers: int | None
+    groups: int
+    verdicts: dict[Verdict, int] = Field(description="Groups by verdict.")
+    lag_records: int | None = Field(description="Sum over the groups.")
+    lag_seconds: float | None = Field(description="Of the worst group.")
+    observed_at: datetime | None
+    age_seconds: float | None
+    stale: bool
+
+
+class GroupItem(Contract):
+    id: int
+    cluster: str
+    group: str
+    type: GroupType = Field(description="unmeasured = a share or streams group: listed, every number null")
+    state: GroupState
+    verdict: Verdict = Field(description="That of the worst partition.")
+    reason: str = Field(description="The verdict as a sentence.")
+    rule: str = Field(description="The rule that fired.")
+    inputs: dict[str, Any] = Field(description="What the rule looked at.")
+    client: str | None
+    members: int | None = Field(description="Null for groups that are not measured.")
+    worst_topic: str | None
+    lag_records: int | None = Field(description="Sum over partitions with a commit.")
+    lag_records_max: int | None = Field(description="Largest partition.")
+    lag_seconds: float | None = Field(description="Age of the first unread record of the worst partition.")
+    lag_seconds_bound: float | None = Field(description="The truth lies within lag_seconds ± this.")
+    lag_seconds_method: Method | None
+    produce_rate: float | None = Field(description="Records per second.")
+    consume_rate: float | None = Field(description="Records per second.")
+    trend: float | None = Field(description="Change of lag_records per second over the last minute.")
+    catch_up_seconds: float | None
+    flags: list[Flag]
+    observed_at: datetime | None
+    age_seconds: float | None
+    stale: bool
+
+
+class PartitionItem(Contract):
+    partition: int
+    committed: int | None
+    start: int | None = Field(description="Log start offset.")
+    end: int | None = Field(description="The offset that lag is measured against.")
+    high_watermark: int | None
+    lag_records: int | None
+    lag_seconds: float | None
+    lag_seconds_bound: float | None
+    lag_seconds_method: Method | None
+    verdict: Verdict
+    flags: list[Flag]
+    member: str | None
+    host: str | None
+
+
+class GroupTopicItem(Contract):
+    topic: str
+    topic_id: str | None
+    lag_records: int | None
+    lag_seconds: float | None
+    partitions: list[PartitionItem]
+
+
+class MemberItem(Contract):
+    member_id: str
+    client_id: str
+    host: str
+    partitions: int
+
+
+class GroupWithTopics(GroupItem):
+    topics: list[GroupTopicItem]
+    member_list: list[MemberItem]
+
+
+class HistoryBody(Contract):
+    step_seconds: float
+    columns: list[str]
+    points: list[list[Any]] = Field(description="Values in the order of `columns`; at most 1,000 points.")
+
+
+class EventItem(Contract):
+    id: int
+    at: datetime
+    at_earliest: datetime
+    kind: EventKind
+    topic: str | None
+    partition: int | None
+    member: str | None
+    before: Any
+    after: Any
+    records: int | None
+
+
+class TopicConsumerItem(Contract):
+    group_id: int
+    group: str
+    client: str | None
+    verdict: Verdict
+    lag_records: int | None
+    lag_seconds: float | None
+    consume_rate: float | None
+
+
+class TopicItem(Contract):
+    id: int
+    cluster: str
+    topic: str
+    topic_id: str | None
+    client: str | None
+    partitions: int | None
+    cleanup_policy: str | None
+    produce_rate: float | None = Field(description="Records per second; null where other clients share the topic.")
+    lag_records: int | None = Field(description="Of the group that is furthest behind.")
+    consumers: list[TopicConsumerItem]
+    flags: list[Flag]
+
+
+class SloItem(Contract):
+    id: int
+    cluster: str
+    name: str
+    glob: str
+    client: str | None
+    max_records: int | None
+    max_seconds: float | None
+    for_seconds: float = Field(description="How long a group must be over before a breach opens.")
+    objective: float = Field(description="Share of time that should be within the promise.")
+    severity: str
+    enabled: bool
+    groups: int
+    breached: list[str] = Field(description="Groups in breach now.")
+    attained: float | None = Field(description="Share of the counted time within the promise.")
+    budget_left: float | None = Field(description="1 = untouched, negative = overdrawn.")
+
+
+def cluster_json(row: ClusterSummary) -> dict[str, Any]:
+    return {
+        "cluster": row.cluster,
+        "state": row.state,
+        "reason": row.reason,
+        "brokers": row.brokers,
+        "groups": row.groups,
+        "verdicts": row.verdicts,
+        "lag_records": row.lag_records,
+        "lag_seconds": row.lag_seconds,
+        "observed_at": row.observed_at,
+        "age_seconds": row.age_seconds,
+        "stale": row.stale,
+    }
+
+
+def summary_json(row: GroupSummary) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "cluster": row.cluster,
+        "group": row.group,
+        "type": row.type,
+        "state": row.state,
+        "verdict": row.verdict.value,
+        "reason": row.reason,
+        "rule": row.rule,
+        "inputs": row.inputs,
+        "client": row.client,
+        "members": row.members,
+        "worst_topic": row.worst_topic,
+        "lag_records": row.lag_records,
+        "lag_records_max": row.lag_records_max,
+        "lag_seconds": row.lag_seconds,
+        "lag_seconds_bound": row.lag_seconds_bound,
+        "lag_seconds_method": row.lag_seconds_method,
+        "produce_rate": row.produce_rate,
+        "consume_rate": row.consume_rate,
+        "trend": row.trend,
+        "catch_up_seconds": row.catch_up_seconds,
+        "flags": row.flags,
+        "observed_at": row.observed_at,
+        "age_seconds": row.age_seconds,
+        "stale": row.stale,
+    }
+
+
+def group_json(row: GroupDetail) -> dict[str, Any]:
+    return {
+        **summary_json(row.summary),
+        "topics": [_topic(topic) for topic in row.topics],
+        "member_list": [
+            {
+                "member_id": member.member_id,
+                "client_id": member.client_id,
+                "host": member.host,
+                "partitions": member.partitions,
+            }
+            for member in row.members
+        ],
+    }
+
+
+def _topic(row: TopicRow) -> dict[str, Any]:
+    return {
+        "topic": row.topic,
+        "topic_id": row.topic_id,
+        "lag_records": row.lag_records,
+        "lag_seconds": row.lag_seconds,
+        "partitions": [_partition(partition) for partition in row.partitions],
+    }
+
+
+def _partition(row: PartitionRow) -> dict[str, Any]:
+    return {
+        "partition": row.partition,
+        "committed": row.committed,
+        "start": row.start,
+        "end": row.end,
+        "high_watermark": row.high_watermark,
+        "lag_records": row.lag_records,
+        "lag_seconds": row.lag_seconds,
+        "lag_seconds_bound": row.lag_seconds_bound,
+        "lag_seconds_method": row.lag_seconds_method,
+        "verdict": row.verdict.value,
+        "flags": row.flags,
+        "member": row.member,
+        "host": row.host,
+    }
+
+
+def event_json(row: EventRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "at": row.at,
+        "at_earliest": row.at_earliest,
+        "kind": row.kind,
+        "topic": row.topic,
+        "partition": row.partition,
+        "member": row.member,
+        "before": row.before,
+        "after": row.after,
+        "records": row.records,
+    }
+
+
+def topic_json(row: TopicSummary) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "cluster": row.cluster,
+        "topic": row.topic,
+        "topic_id": row.topic_id,
+        "client": row.client,
+        "partitions": row.partitions,
+        "cleanup_policy": row.cleanup_policy,
+        "produce_rate": row.produce_rate,
+        "lag_records": row.lag_records,
+        "consumers": [
+            {
+                "group_id": consumer.group_id,
+                "group": consumer.group,
+                "client": consumer.client,
+                "verdict": consumer.verdict.value,
+                "lag_records": consumer.lag_records,
+                "lag_seconds": consumer.lag_seconds,
+                "consume_rate": consumer.consume_rate,
+            }
+            for consumer in row.consumers
+        ],
+        "flags": row.flags,
+    }
+
+
+def slo_json(row: SloRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "cluster": row.cluster,
+        "name": row.name,
+        "glob": row.glob,
+        "client": row.client,
+        "max_records": row.max_records,
+        "max_seconds": row.max_seconds,
+        "for_seconds": row.for_seconds,
+        "objective": row.objective,
+        "severity": row.severity,
+        "enabled": row.enabled,
+        "groups": row.groups,
+        "breached": row.breached,
+        "attained": row.attained,
+        "budget_left": row.budget_left,
+    }
