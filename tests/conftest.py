@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -36,6 +36,19 @@ def pytest_unconfigure() -> None:
     for directory in {_servers.var, embedded.state_directory(_servers.var), embedded.runtime_directory(_servers.var)}:
         shutil.rmtree(directory, ignore_errors=True)
     _servers = None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With CI=true a test that needs Kafka or a browser must run: there, a skip is a failure."""
+    report = yield
+    must_run = any(item.get_closest_marker(name) for name in ("kafka", "browser", "fault"))
+    if os.environ.get("CI") == "true" and report.skipped and must_run and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which CI=true forbids for this test: {report.longrepr}"
+    return report
 
 
 @pytest.fixture

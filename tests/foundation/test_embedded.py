@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ops_portal.lib import embedded
+from ops_portal.lib import embedded, processes
 from ops_portal.lib.processes import end_all
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user for PostgreSQL")
@@ -20,9 +20,9 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another 
 @pytest.fixture
 def var() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="ops-portal-embedded-"))
+    directory.chmod(0o755)
     yield directory / "var"
     shutil.rmtree(directory)
-    shutil.rmtree(embedded._STATE_ROOT / f"ops-portal-{embedded._digest(directory / 'var')}", ignore_errors=True)
 
 
 def connect(var: Path) -> psycopg.Connection[tuple[object, ...]]:
@@ -63,7 +63,7 @@ def test_servers_listen_on_no_port_and_only_the_owner_reaches_their_sockets(var:
 def test_a_server_that_still_runs_is_not_started_twice(var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     servers = embedded.RunningServers(var)
     servers.start(durable=False)
-    monkeypatch.setattr(embedded.processes, "wait_until", lambda condition, **_: condition())
+    monkeypatch.setattr(processes, "wait_until", lambda condition, **_: condition())
     with pytest.raises(
         embedded.EmbeddedFailure, match=r"^A PostgreSQL server already runs on .*; stop the other portal"
     ):
@@ -90,7 +90,6 @@ def test_an_interrupted_first_start_leaves_nothing_half_made(var: Path) -> None:
 
 @as_root
 def test_below_a_closed_home_the_server_gets_a_place_of_its_own_and_the_home_stays_closed(var: Path) -> None:
-    var.parent.chmod(0o700)
     nested = var.parent / "home" / "checkout" / "var"
     nested.parent.mkdir(parents=True)
     (var.parent / "home").chmod(0o700)
@@ -104,7 +103,6 @@ def test_below_a_closed_home_the_server_gets_a_place_of_its_own_and_the_home_sta
         servers.stop()
         assert stat.S_IMODE((var.parent / "home").stat().st_mode) == 0o700
         (var.parent / "home").chmod(0o755)
-        var.parent.chmod(0o755)
         assert embedded.state_directory(nested) == state, "opening the home later must not lose the data"
     finally:
         servers.stop()
@@ -122,7 +120,6 @@ def test_binaries_the_server_s_user_may_not_enter_are_copied(
     monkeypatch.setattr(embedded, "_package_directory", lambda name: closed)
     binaries = embedded._postgres_binaries(var.parent, embedded.POSTGRES_USER)
     assert var.parent in binaries.parents
-    var.parent.chmod(0o755)
     done = subprocess.run(
         [binaries / "postgres", "--version"], user=embedded.POSTGRES_USER, capture_output=True, text=True, check=True
     )
@@ -130,9 +127,9 @@ def test_binaries_the_server_s_user_may_not_enter_are_copied(
 
 
 def test_a_long_path_gets_its_sockets_elsewhere() -> None:
-    var = Path("/tmp") / ("x" * 90)
+    var = Path("/srv") / ("x" * 90)
     assert embedded.runtime_directory(var).parent == Path(tempfile.gettempdir())
-    assert embedded.runtime_directory(var) != embedded.runtime_directory(Path("/tmp") / ("y" * 90))
+    assert embedded.runtime_directory(var) != embedded.runtime_directory(Path("/srv") / ("y" * 90))
 
 
 @pytest.mark.parametrize(
