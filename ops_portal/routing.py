@@ -6,4 +6,5 @@ from django.urls import path
 
 from ops_portal.lib.live.consumer import LiveConsumer
 
-websocket_urlpatterns: list[Any] = [path("ws/live/", LiveConsumer.as_asgi())]
+_live: Any = LiveConsumer.as_asgi()  # django-stubs knows only views
+websocket_urlpatterns = [path("ws/live/", _live)]

@@ -15,12 +15,57 @@ from ops_portal.lib.live.rows import Table
 COLUMNS = ("a", "b", "at")
 
 
-class Reader:
-    """One socket. `views` holds what each view shows, `gaps` how often a delta did not fit."""
+def host_of(address: str) -> str:
+    return address.removeprefix("ws://").split("/", maxsplit=1)[0]
+
+
+class Page:
+    """What one tab shows. `views` holds the rows of each view, `gaps` how often a delta did not fit."""
+
+    def __init__(self) -> None:
+        self.views: dict[str, Table] = {}
+        self.position: dict[str, tuple[str, int]] = {}
+        self.stale: dict[str, str | None] = {}
+        self.gaps = 0
+        self.snapshots = 0
+        self.seen: list[dict[str, Any]] = []
+
+    def take(self, text: str | bytes) -> None:
+        data = orjson.loads(text)
+        for message in data if isinstance(data, list) else [data]:
+            self.seen.append(message)
+            self._apply(message)
+
+    def rows(self, v: str) -> dict[str, list[Any]]:
+        """Row key -> [a, b] of what the view shows."""
+        return {key: row[:2] for key, row in self.views[v].rows.items()} if v in self.views else {}
+
+    def _apply(self, message: dict[str, Any]) -> None:
+        v = str(message.get("v"))
+        match message["type"]:
+            case "snap":
+                self.snapshots += 1
+                self.stale[v] = None  # a snapshot stands for fresh rows until the server says otherwise
+                table = self.views[v] = Table(COLUMNS, 2, message["ts"])
+                table.rows = {key: values for key, *values in message["rows"]}
+                self.position[v] = (message["e"], message["s"])
+            case "d":
+                epoch, seq = self.position.get(v, ("", 0))
+                if message["ps"] != seq:
+                    self.gaps += 1
+                    return
+                self.views[v].apply(message["ts"], message["rows"], message["del"])
+                self.position[v] = (epoch, message["s"])
+            case "stale":
+                self.stale[v] = message["why"]
+
+
+class Reader(Page):
+    """A page with its socket."""
 
     def __init__(self, address: str, session: str, *, origin: str | None = None) -> None:
-        self.address, self.session = address, session
-        host = address.removeprefix("ws://").split("/", maxsplit=1)[0]
+        super().__init__()
+        host = host_of(address)
         self._open = ExitStack()
         connection = connect(
             address,
@@ -30,12 +75,6 @@ class Reader:
             close_timeout=2,
         )
         self.socket: ClientConnection = self._open.enter_context(connection)
-        self.views: dict[str, Table] = {}
-        self.position: dict[str, tuple[str, int]] = {}
-        self.stale: dict[str, str | None] = {}
-        self.gaps = 0
-        self.seen: list[dict[str, Any]] = []
-        self.close_code: int | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -77,36 +116,9 @@ class Reader:
         assert closed.value.rcvd is not None
         return closed.value.rcvd.code
 
-    def take(self, text: str | bytes) -> None:
-        data = orjson.loads(text)
-        for message in data if isinstance(data, list) else [data]:
-            self.seen.append(message)
-            self._apply(message)
-
-    def rows(self, v: str) -> dict[str, list[Any]]:
-        """Row key -> [a, b] of what the view shows."""
-        return {key: row[:2] for key, row in self.views[v].rows.items()} if v in self.views else {}
-
     def _last(self, kind: str, fields: dict[str, Any]) -> dict[str, Any] | None:
         for index, message in enumerate(self.seen):
             if message["type"] == kind and fields.items() <= message.items():
                 del self.seen[: index + 1]
                 return message
         return None
-
-    def _apply(self, message: dict[str, Any]) -> None:
-        v = str(message.get("v"))
-        match message["type"]:
-            case "snap":
-                table = self.views[v] = Table(COLUMNS, 2, message["ts"])
-                table.rows = {key: values for key, *values in message["rows"]}
-                self.position[v] = (message["e"], message["s"])
-            case "d":
-                epoch, seq = self.position.get(v, ("", 0))
-                if message["ps"] != seq:
-                    self.gaps += 1
-                    return
-                self.views[v].apply(message["ts"], message["rows"], message["del"])
-                self.position[v] = (epoch, message["s"])
-            case "stale":
-                self.stale[v] = message["why"]

@@ -1,5 +1,7 @@
 """A real web process of the portal with a test view on it."""
 
+import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,8 +13,10 @@ from pathlib import Path
 
 import pytest
 import redis
+from pytest_django import Settings
 
-from ops_portal.lib.live import publish, views
+from ops_portal.lib import embedded, processes
+from ops_portal.lib.live import publish, store, views
 from ops_portal.lib.processes import wait_until
 from tests.live import board
 
@@ -92,3 +96,49 @@ def _answers(port: int) -> bool:
         return True
     except OSError:
         return False
+
+
+class OwnValkey:
+    """A Valkey of this test alone, that may be killed, frozen and started again on the same data."""
+
+    def __init__(self, var: Path) -> None:
+        self.var = var
+        self.url = embedded.valkey_url("", var)
+        self.child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        server = embedded.prepare_valkey(self.var)
+        self.child = processes.spawn(server.argv, log=self.var / "valkey.log", env=os.environ | server.env)
+        assert wait_until(server.answers, seconds=20)
+
+    def send(self, number: signal.Signals) -> None:
+        assert self.child is not None
+        self.child.send_signal(number)
+
+    def kill(self) -> None:
+        self.send(signal.SIGKILL)
+        assert self.child is not None
+        self.child.wait(10)
+
+
+@pytest.fixture
+def own_valkey(tmp_path: Path, settings: Settings) -> Iterator[OwnValkey]:
+    """Also what this process publishes to, for the length of the test."""
+    server = OwnValkey(tmp_path / "own")
+    server.start()
+    settings.VALKEY = server.url
+    store.forget_clients()
+    publish.forget()
+    yield server
+    store.forget_clients()
+    publish.forget()
+    server.kill()
+    shutil.rmtree(embedded.runtime_directory(server.var), ignore_errors=True)
+
+
+@pytest.fixture
+def web_on_own_valkey(
+    process_env: dict[str, str], _tables: None, _view: None, own_valkey: OwnValkey, start_web: StartWeb
+) -> str:
+    """Address of the socket of a web process that uses the test's own Valkey."""
+    return start_web(process_env | {"VALKEY_URL": own_valkey.url})

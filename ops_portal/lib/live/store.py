@@ -133,6 +133,13 @@ def client() -> redis.Redis:
     return found
 
 
+def forget_clients() -> None:
+    """Close this process's clients; for tests that move to another server."""
+    for found in _clients.values():
+        found.close()
+    _clients.clear()
+
+
 def connection_options() -> dict[str, Any]:
     """Options of every short-lived call, for the blocking and the asyncio client."""
     return {
