@@ -75,6 +75,10 @@ class PartitionMemory:
         self.next_due = 0.0
         self.result: PartitionResult | None = None  # a cache, not stored
 
+    def knows(self, position: int) -> bool:
+        """The age of the unread record at `position` is known as well as it can be."""
+        return self.settled and self.position == position and self.method is not Method.CAUGHT_UP
+
     @property
     def longest_interval(self) -> float:
         """Longest of the last five commit intervals in seconds; 0 when none was seen."""

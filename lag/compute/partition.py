@@ -189,9 +189,9 @@ def _take_seconds(
         part.position, part.since, part.bound, part.method = position, None, 0.0, Method.CAUGHT_UP
         part.approximate, part.settled = False, True
         return
-    same = part.position == position and part.method is not None and part.method is not Method.CAUGHT_UP
-    if same and part.settled:
+    if part.knows(position):
         return
+    same = part.position == position and part.method not in (None, Method.CAUGHT_UP)
     estimate = locate(log, facts, position, around.now)
     if not same:
         part.position, part.since, part.bound, part.method, part.approximate = position, None, None, None, False

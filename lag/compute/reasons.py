@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from lag.compute.types import Inputs, PartitionResult
 
-
 QUIET = frozenset({"caught_up", "within_target"})  # said of the whole group
 
 

@@ -153,7 +153,7 @@ class LookUps:
             end = log.measured(settings.read_committed)
             position = max(offset, log.start)
             part = parts.get(partition)
-            if end is None or position >= end or (part is not None and part.position == position and part.settled):
+            if end is None or position >= end or (part is not None and part.knows(position)):
                 continue
             self._wanted.setdefault(partition, set()).add(position)
 
