@@ -27,10 +27,10 @@ from lag.compute.group import assess_group, group_vanished
 from lag.compute.memory import GroupMemory
 from lag.compute.seconds import LookUps
 from lag.compute.types import GroupReading, LagSettings
+from lag.cycle import Cycle
 from lag.known import Known, KnownGroup, known_cluster
 from lag.selectors.settings import LagRules, rules_of
 from lag.services import state
-from lag.services.state import Cycle
 from ops_portal.lib.clock import Clock
 from ops_portal.lib.resilience import Deadline, DeadlinePassed
 

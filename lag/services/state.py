@@ -1,18 +1,18 @@
 """Current state: what a poll found goes into PostgreSQL in one transaction, and comes back into a worker's memory."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from django.db import transaction
 from psycopg.types.json import Jsonb
 
-from accounts.ownership import Matcher
 from clusters.models import Cluster, Topic
-from clusters.ports import EntityError, GroupType, TopicIdentity
 from lag.compute.memory import GroupMemory
-from lag.compute.types import GroupEvent, GroupReading, GroupResult, TopicResult
+from lag.compute.types import GroupEvent, GroupReading, TopicResult
+from lag.cycle import Cycle
+from lag.history.cycles import cycle_append
 from lag.known import Known, KnownGroup, KnownTopic
 from lag.models import ConsumerGroup, GroupTopic, LagState, StoredKnots, StoredMemory
 from lag.services.bulk import copied, ran, staged
@@ -28,24 +28,6 @@ class Overtaken(Exception):
 
 
 @dataclass(slots=True)
-class Cycle:
-    """One poll of a cluster, read and computed, not stored yet."""
-
-    at: float  # when offsets were read
-    readings: dict[str, GroupReading] = field(default_factory=dict)
-    results: dict[str, GroupResult] = field(default_factory=dict)
-    memories: dict[str, GroupMemory] = field(default_factory=dict)  # of groups that are new to this worker
-    failed: dict[str, EntityError] = field(default_factory=dict)  # groups whose offsets were not read
-    vanished: dict[str, tuple[GroupEvent, ...]] = field(default_factory=dict)
-    whole_listing: bool = True
-    identities: dict[str, TopicIdentity] = field(default_factory=dict)
-    topic_partitions: dict[str, int] = field(default_factory=dict)  # every topic of the cluster; empty = not asked
-    errors: list[EntityError] = field(default_factory=list)
-    owners: Matcher = field(default_factory=lambda: Matcher.of(()))
-    topic_owners: Matcher = field(default_factory=lambda: Matcher.of(()))
-
-
-@dataclass(slots=True)
 class Stored:
     """What the transaction wrote."""
 
@@ -54,6 +36,7 @@ class Stored:
     memories: int = 0
     knots: int = 0
     events: int = 0
+    history_bytes: int = 0
 
 
 # --- reading -------------------------------------------------------------------------------------------------------------
@@ -146,6 +129,7 @@ def cycle_store(*, cluster: Cluster, known: Known, cycle: Cycle) -> Stored:
     stored.memories = _store_memories(known, cycle, version)
     stored.knots = _store_knots(known, cycle, version)
     stored.events = _store_events(known, cluster, cycle)
+    stored.history_bytes = cycle_append(known, cycle, cluster.pk)
     LagState.objects.filter(cluster_id=cluster.pk).update(
         version=version, observed_at=at, **({"listed_at": at} if cycle.whole_listing else {})
     )
