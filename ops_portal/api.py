@@ -88,7 +88,7 @@ def view_snapshot(request: HttpRequest, view: str) -> HttpResponse:
     except views.UnknownView:
         raise Problem("not_found") from None
     except views.Forbidden:
-        raise Problem("forbidden") from None
+        raise Problem("not_found") from None
     except ValueError as error:
         raise invalid(params=str(error)) from error
     if found.etag is not None and request.headers.get("If-None-Match") == found.etag:

@@ -2,12 +2,13 @@
 
 from django.urls import include, path
 
-from ops_portal import api_docs, pages, views
+from ops_portal import api_docs, metrics, pages, views
 from ops_portal.api import api
 
 urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("", include("accounts.urls")),
     path("docs", pages.docs, name="docs"),
     path("docs/<str:name>", pages.docs, name="docs-page"),

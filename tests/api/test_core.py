@@ -109,7 +109,9 @@ def test_a_role_without_the_right_is_forbidden(call_as: Caller) -> None:
     failure(call_as("client").get("/api/v1/clients"), 403, "forbidden")
 
 
-@pytest.mark.parametrize("path", ["/api/", "/api/v1", "/api/v1/", "/api/v1/nothing", "/api/v2/clients", "/api/v1/a%00b"])
+@pytest.mark.parametrize(
+    "path", ["/api/", "/api/v1", "/api/v1/", "/api/v1/nothing", "/api/v2/clients", "/api/v1/a%00b"]
+)
 def test_an_address_that_is_not_there_is_not_found(path: str, call_as: Caller) -> None:
     failure(call_as("sre").get(path), 404, "not_found")
 
