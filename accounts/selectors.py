@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from accounts.models import ApiToken, AuditEntry, Client, Ownership, SignInLink, User
 from accounts.ownership import Matcher, Rule
 from accounts.policies import Person, scope_of
+from accounts.roles import Role
 
 
 def ownership_matcher(kind: str, cluster_name: str) -> Matcher:
@@ -51,6 +52,11 @@ def ownerships_by_client(client_ids: Iterable[int]) -> dict[int, list[Ownership]
 
 def user_named(username: str) -> User | None:
     return User.objects.filter(username=username).first()
+
+
+def administrator_has_signed_in() -> bool:
+    """Whether somebody who may administer has ever been in: until then the portal offers a one-time link at start."""
+    return User.objects.filter(role=Role.ADMIN, is_active=True, last_login__isnull=False).exists()
 
 
 def users_with_clients(q: str = "") -> QuerySet[User]:

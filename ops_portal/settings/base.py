@@ -223,6 +223,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ["map", "png", "ico", "woff2", "gz", "br"]
 
 # --- Celery (celery namespace; names are checked against celery.app.defaults by a test) ---------------

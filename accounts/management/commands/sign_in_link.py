@@ -17,9 +17,14 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("username", nargs="?")
+        parser.add_argument(
+            "--first", action="store_true", help="print nothing when an administrator has signed in before"
+        )
         parser.add_argument("--base", default="", metavar="URL", help="put this address in front of the path")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["first"] and selectors.administrator_has_signed_in():
+            return
         if options["username"] is None:
             text = services.one_time_sign_in_link_create()
         else:

@@ -19,14 +19,33 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = settings.HOST, settings.PORT
+        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         try:
             with Supervisor(settings.PORTAL_VAR) as supervisor:
                 portal.refuse_taken_port(host, port)
                 portal.start_base(supervisor, database_url=settings.DATABASE_URL, valkey_url=settings.VALKEY_URL)
+                self.add_cluster(supervisor, options["kafka"], options["prometheus"])
                 supervisor.start(portal.portal_children(host, port))
-                supervisor.say(
-                    f"The portal is at http://{host}:{port}/ (logs in {supervisor.log_directory}; Ctrl-C stops it)."
-                )
+                supervisor.say(f"The portal is at {address}/ (logs in {supervisor.log_directory}; Ctrl-C stops it).")
+                self.offer_first_link(supervisor, address)
                 supervisor.supervise()
         except StartRefused as refusal:
             exit_with(refusal)
+
+    def add_cluster(self, supervisor: Supervisor, kafka: str, prometheus: str) -> None:
+        """Watch the cluster that was given on the command line, unless it is known from an earlier start."""
+        if not kafka:
+            return
+        words = ["add_cluster", "kafka", "--bootstrap", kafka, "--offline", "--if-new"]
+        if prometheus:
+            words += ["--prometheus", prometheus]
+        said = supervisor.step("", [*portal.MANAGE, *words], name="add-cluster")
+        for line in said.splitlines():
+            supervisor.say(line)
+
+    def offer_first_link(self, supervisor: Supervisor, address: str) -> None:
+        """Until an administrator has signed in, every start prints a link that lets one in once."""
+        said = supervisor.step("", [*portal.MANAGE, "sign_in_link", "--first", "--base", address], name="first-link")
+        if link := said.strip():
+            supervisor.say(f"First sign-in as administrator, once, within 24 hours: {link}")
+            (supervisor.log_directory / "first-link.log").unlink()  # a link is a secret
