@@ -1,0 +1,341 @@
+"""The demo's traffic: one process that forks every producer and group member, restarts what ends, and takes commands.
+
+`python -m ops_portal.demo.traffic --bootstrap ... --rate ... --socket ...`. Forked before any Kafka client exists, the
+workers share the interpreter's memory, and each is a real process that a scenario can kill.
+"""
+
+import argparse
+import contextlib
+import logging
+import os
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from ops_portal.demo import ground, producers
+from ops_portal.demo.members import Command, Member, run_queue_member
+from ops_portal.demo.topology import GROUPS, RESTART_PAUSE_SECONDS, SESSION_TIMEOUT_MS, GroupSpec, Habit, group
+
+logger = logging.getLogger(__name__)
+
+_TICK_SECONDS = 0.5
+_GROUND_SECONDS = 90
+_STOP_SECONDS = 3.0
+_DEFAULT_SLOW_PACE = 0.3
+
+Running = Callable[[], bool]
+Job = Callable[[Running, Callable[[], list[Command]]], None]
+
+
+class Refused(Exception):
+    """A command that cannot be carried out; the text says why."""
+
+
+@dataclass
+class Worker:
+    """One forked process. `pid` 0 = not running; `held` = not to be started again before `restore`."""
+
+    name: str
+    job: Job
+    spec: GroupSpec | None = None
+    pid: int = 0
+    channel: socket.socket | None = None
+    held: bool = False
+    start_at: float = 0.0
+
+
+class Traffic:
+    """Owner of the workers and of the command socket."""
+
+    def __init__(self, bootstrap: str, mean_rate: float, socket_path: Path) -> None:
+        self.bootstrap, self.mean_rate, self.socket_path = bootstrap, mean_rate, socket_path
+        self.stopping = False
+        self.paces: dict[str, float] = {}  # ordered by commands; a member started later obeys them too
+        self.workers = [
+            Worker("feed", lambda running, _: producers.produce(bootstrap, mean_rate, running)),
+            Worker("settlement", lambda running, _: producers.produce_in_transactions(bootstrap, mean_rate, running)),
+        ]
+        for spec in GROUPS:
+            members = 0 if spec.habit is Habit.STOPPED else spec.members
+            self.workers += [Worker(f"{spec.name}-{i}", self._member_job(spec, i), spec) for i in range(1, members + 1)]
+
+    def run(self) -> None:
+        """Lay the ground, start everything, serve commands until SIGTERM."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        self._lay_ground()
+        wake_reader, wake_writer = socket.socketpair()
+        wake_writer.setblocking(False)
+        signal.set_wakeup_fd(wake_writer.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # only to wake up
+        with self._listen() as listener, selectors.DefaultSelector() as selector:
+            selector.register(listener, selectors.EVENT_READ, self._serve)
+            selector.register(wake_reader, selectors.EVENT_READ, lambda: wake_reader.recv(4096))
+            while not self.stopping:
+                self._reap()
+                self._start_due()
+                for key, _ in selector.select(_TICK_SECONDS):
+                    key.data()
+            signal.set_wakeup_fd(-1)
+            self.socket_path.unlink(missing_ok=True)
+        self._end_all()
+
+    # --- Workers -------------------------------------------------------------------------------------
+    def _member_job(self, spec: GroupSpec, index: int) -> Job:
+        def job(running: Running, commands: Callable[[], list[Command]]) -> None:
+            if spec.habit is Habit.QUEUE:
+                run_queue_member(spec, index, self.bootstrap, running)
+            else:
+                member = Member(spec, index, self.bootstrap, self.mean_rate)
+                member.pace.ordered = self.paces.get(spec.name)
+                member.run(running, commands)
+
+        return job
+
+    def _lay_ground(self) -> None:
+        """In a process of its own: no Kafka client may exist in the one that forks."""
+        worker = Worker("ground", lambda *_: ground.lay(self.bootstrap, self.mean_rate))
+        self._fork(worker)
+        until = time.monotonic() + _GROUND_SECONDS
+        while not self.stopping:
+            ended, status = os.waitpid(worker.pid, os.WNOHANG)
+            if ended:
+                if status:
+                    raise SystemExit(f"The demo's topics could not be made ({status}).")
+                return
+            if time.monotonic() > until:
+                os.kill(worker.pid, signal.SIGKILL)
+                raise SystemExit(f"The demo's topics were not made within {_GROUND_SECONDS} s.")
+            time.sleep(0.05)
+
+    def _fork(self, worker: Worker) -> None:
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                ours.close()
+                for other in self.workers:  # else a worker would keep its siblings from seeing that this process is gone
+                    if other.channel is not None:
+                        other.channel.close()
+                _become_worker(worker, theirs)
+                code = 0
+            except BaseException:
+                logger.exception("demo.worker_failed name=%s", worker.name)
+            finally:
+                logging.shutdown()
+                os._exit(code)
+        theirs.close()
+        worker.pid, worker.channel = pid, ours
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for worker in self.workers:
+            if not worker.pid and not worker.held and now >= worker.start_at:
+                self._fork(worker)
+
+    def _reap(self) -> None:
+        by_pid = {worker.pid: worker for worker in self.workers if worker.pid}
+        while by_pid:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if (worker := by_pid.get(pid)) is None:
+                continue
+            pause = RESTART_PAUSE_SECONDS if status == 0 else 2.0
+            worker.start_at = time.monotonic() + pause
+            worker.pid = 0
+            if worker.channel is not None:
+                worker.channel.close()
+                worker.channel = None
+
+    def _stop(self, *_: object) -> None:
+        self.stopping = True
+
+    def _end_all(self) -> None:
+        for worker in self.workers:
+            if worker.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(worker.pid, signal.SIGTERM)
+        until = time.monotonic() + _STOP_SECONDS
+        for worker in self.workers:
+            worker.held = True
+        while any(worker.pid for worker in self.workers) and time.monotonic() < until:
+            self._reap()
+            time.sleep(0.02)
+        for worker in self.workers:
+            if worker.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(worker.pid, signal.SIGKILL)
+        self._reap()
+
+    # --- Commands ------------------------------------------------------------------------------------
+    def _listen(self) -> socket.socket:
+        self.socket_path.parent.mkdir(parents=True, exist_ok=True)
+        self.socket_path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(self.socket_path))
+        self.socket_path.chmod(0o600)
+        listener.listen(8)
+        self._listener = listener
+        return listener
+
+    def _serve(self) -> None:
+        """One command per connection: a JSON line in, a JSON line out."""
+        link, _ = self._listener.accept()
+        with link, contextlib.suppress(OSError):
+            link.settimeout(2)
+            try:
+                command = orjson.loads(link.makefile("rb").readline(65_536))
+                answer: dict[str, object] = {"ok": True, "text": self._obey(command)}
+            except Refused as reason:
+                answer = {"ok": False, "text": str(reason)}
+            except (ValueError, KeyError, TypeError):
+                answer = {"ok": False, "text": "The command was not understood."}
+            link.sendall(orjson.dumps(answer) + b"\n")
+
+    def _obey(self, command: Command) -> str:
+        match command["do"]:
+            case "status":
+                return self._status()
+            case "crash":
+                return self._crash(_known(command["group"]))
+            case "slow":
+                return self._slow(_known(command["group"]), float(command.get("pace", _DEFAULT_SLOW_PACE)))
+            case "rewind":
+                return self._rewind(_known(command["group"]), int(command["records"]))
+            case "restore":
+                return self._restore()
+        raise Refused(f"There is no command {command['do']!r}.")
+
+    def _members(self, spec: GroupSpec) -> list[Worker]:
+        return [worker for worker in self.workers if worker.spec is spec]
+
+    def _tell(self, spec: GroupSpec, command: Command) -> int:
+        """Send to every running member; how many there are."""
+        running = [worker for worker in self._members(spec) if worker.pid and worker.channel is not None]
+        for worker in running:
+            assert worker.channel is not None
+            with contextlib.suppress(OSError):
+                worker.channel.sendall(orjson.dumps(command) + b"\n")
+        return len(running)
+
+    def _status(self) -> str:
+        lines = []
+        for spec in GROUPS:
+            members = self._members(spec)
+            running = sum(1 for worker in members if worker.pid)
+            pace = f", paced at {self.paces[spec.name]:g} of production" if spec.name in self.paces else ""
+            lines.append(f"{spec.name}: {running} of {len(members)} members run{pace} ({spec.purpose})")
+        return "\n".join(lines)
+
+    def _crash(self, spec: GroupSpec) -> str:
+        running = [worker for worker in self._members(spec) if worker.pid]
+        if not running:
+            raise Refused(f"{spec.name} has no running member.")
+        victim = running[0]
+        victim.held = True
+        os.kill(victim.pid, signal.SIGKILL)
+        rest = len(running) - 1
+        after = f"{rest} of its members go on" if rest else "it has no other member and stops"
+        seconds = SESSION_TIMEOUT_MS // 1000
+        return f"Killed {victim.name} (process {victim.pid}, SIGKILL). Kafka misses it after {seconds} s; {after}."
+
+    def _slow(self, spec: GroupSpec, pace: float) -> str:
+        told = self._tell(spec, {"do": "pace", "pace": pace})
+        if spec.habit is Habit.QUEUE or not told:
+            raise Refused(f"{spec.name} has no member that can be slowed down.")
+        self.paces[spec.name] = pace
+        reads = f"reads {pace:.0%} of what is produced" if pace else "reads nothing, its members stay alive"
+        return f"{spec.name} now {reads}."
+
+    def _rewind(self, spec: GroupSpec, records: int) -> str:
+        if spec.habit is Habit.QUEUE:
+            raise Refused(f"{spec.name} is a share group: it has no committed offsets.")
+        if not self._tell(spec, {"do": "rewind", "records": records}):
+            self._fork(Worker("rewind", lambda *_: _rewind_without_members(self.bootstrap, spec, records)))
+        return f"{spec.name} goes back by {records} records in every partition and reads them again."
+
+    def _restore(self) -> str:
+        held = [worker.name for worker in self.workers if worker.held]
+        for worker in self.workers:
+            worker.held, worker.start_at = False, 0.0
+        paced = sorted(self.paces)
+        self.paces.clear()
+        for name in paced:
+            self._tell(_known(name), {"do": "pace", "pace": None})
+        return f"Started again: {', '.join(held) or 'nothing was down'}. Back to their own pace: {', '.join(paced) or 'none was changed'}."
+
+
+def _known(name: str) -> GroupSpec:
+    spec = group(name)
+    if spec is None:
+        raise Refused(f"There is no group {name!r} in the demo; it has {', '.join(one.name for one in GROUPS)}.")
+    return spec
+
+
+def _rewind_without_members(bootstrap: str, spec: GroupSpec, records: int) -> None:
+    ground.rewind(bootstrap, spec, records)
+
+
+def _become_worker(worker: Worker, channel: socket.socket) -> None:
+    """What the forked process does: its job, until SIGTERM or until the parent is gone."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    stopped = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopped
+        stopped = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    channel.setblocking(False)
+    received = b""
+
+    def commands() -> list[Command]:
+        nonlocal stopped, received
+        try:
+            chunk = channel.recv(65_536)
+        except BlockingIOError:
+            return []
+        if not chunk:
+            stopped = True
+        *lines, received = (received + chunk).split(b"\n")
+        return [orjson.loads(line) for line in lines]
+
+    waiting: list[Command] = []
+
+    def running() -> bool:
+        waiting.extend(commands())
+        return not stopped
+
+    def take() -> list[Command]:
+        taken = waiting.copy()
+        waiting.clear()
+        return taken
+
+    worker.job(running, take)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Traffic of the demo")
+    parser.add_argument("--bootstrap", required=True)
+    parser.add_argument("--rate", type=float, required=True)
+    parser.add_argument("--socket", type=Path, required=True)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    Traffic(options.bootstrap, options.rate, options.socket).run()
+
+
+if __name__ == "__main__":
+    main()
