@@ -106,6 +106,7 @@ class ClusterLog:
         self.facts: dict[str, TopicFacts] = {}
         self.changed: set[Partition] = set()
         self.changed_topics: set[str] = set()
+        self._missing: set[Partition] = set()
         self.shrunk: set[str] = set()  # topics whose end went back: ask for their identity
 
     def observe(
@@ -130,8 +131,11 @@ class ClusterLog:
                 self.changed.add(partition)
         if stable is not None:
             self._observe_stable(stable)
-        if len(ends.offsets) < len(self.partitions):
-            self.changed |= self.partitions.keys() - ends.offsets.keys()  # judged every cycle until read again
+        self.changed |= self._missing  # read again
+        self._missing = (
+            self.partitions.keys() - ends.offsets.keys() if len(ends.offsets) < len(self.partitions) else set()
+        )
+        self.changed |= self._missing  # judged every cycle until read again
         self.changed_topics = {topic for topic, _ in self.changed}
 
     def _observe_ends(self, ends: FoundOffsets) -> None:

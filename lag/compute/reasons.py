@@ -3,24 +3,14 @@
 from collections.abc import Callable
 
 from lag.compute.types import Inputs, PartitionResult
+from ops_portal.lib.formats import duration, exact
 
 QUIET = frozenset({"caught_up", "within_target"})  # said of the whole group
 
 
-def duration(seconds: float) -> str:
-    """A length of time as people say it: 0.4 s, 95 s, 12 min, 3.2 h, 2.1 d."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} d"
-
-
 def count(number: int, noun: str) -> str:
-    """`1 record`, `1,204 records`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    """`1 record`, `1 204 records`."""
+    return f"{exact(number)} {noun}{'' if number == 1 else 's'}"
 
 
 def _unread(records: int) -> str:
@@ -44,7 +34,7 @@ def _who(group: str, members: int | None) -> str:
 def _truncated(group: str, members: int | None, where: str, inputs: Inputs) -> str:
     return (
         f"{group} lost {count(inputs['lost'], 'record')} on {where}: they were deleted before being read, "
-        f"the log starts at {inputs['start']:,} and the commit is {inputs['committed']:,}"
+        f"the log starts at {exact(inputs['start'])} and the commit is {exact(inputs['committed'])}"
     )
 
 
@@ -64,7 +54,7 @@ def _stalled(group: str, members: int | None, where: str, inputs: Inputs) -> str
 
 def _rewound(group: str, members: int | None, where: str, inputs: Inputs) -> str:
     return (
-        f"{group} went back from {inputs['from']:,} to {inputs['committed']:,} on {where} "
+        f"{group} went back from {exact(inputs['from'])} to {exact(inputs['committed'])} on {where} "
         f"and reads {count(inputs['from'] - inputs['committed'], 'record')} again"
     )
 
@@ -103,7 +93,7 @@ def _no_commits(group: str, members: int | None, where: str, inputs: Inputs) -> 
 
 def _beyond_end(group: str, members: int | None, where: str, inputs: Inputs) -> str:
     return (
-        f"{group} committed {inputs['committed']:,} on {where}, {count(inputs['past'], 'record')} past the end of the log: "
+        f"{group} committed {exact(inputs['committed'])} on {where}, {count(inputs['past'], 'record')} past the end of the log: "
         "its lag is not known"
     )
 

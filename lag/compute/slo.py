@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from lag.verdicts import Method
+from ops_portal.lib.formats import duration, exact
 
 CLEAN_SHARE = 0.8  # a breach closes only when every figure is down to this share of its limit
 CLEAN_SECONDS = 60.0  # and stays there as long as it took to open, but no longer than this
@@ -72,7 +73,7 @@ def step(promise: Promise, standing: Standing, reading: Reading) -> Step:
         return Step(replace(counted, within_since=reading.at))
     if reading.at - counted.within_since < min(promise.for_seconds, CLEAN_SECONDS):
         return Step(counted)
-    reason = f"back within {CLEAN_SHARE:.0%} of the limits for {reading.at - counted.within_since:.0f} s"
+    reason = f"back within {CLEAN_SHARE:.0%} of the limits for {duration(reading.at - counted.within_since)}"
     return Step(replace(counted, breached_at=None, within_since=None), closed=True, reason=reason)
 
 
@@ -122,11 +123,11 @@ def _broken(promise: Promise, reading: Reading, since: float) -> str:
         and reading.lag_records is not None
         and reading.lag_records > promise.max_records
     ):
-        parts.append(f"{reading.lag_records:,} records are unread, {promise.max_records:,} are promised")
+        parts.append(f"{exact(reading.lag_records)} records are unread, {exact(promise.max_records)} are promised")
     if (
         promise.max_seconds is not None
         and reading.lag_seconds is not None
         and reading.lag_seconds > promise.max_seconds
     ):
-        parts.append(f"lag is {reading.lag_seconds:.1f} s, {promise.max_seconds:g} s are promised")
-    return f"{' and '.join(parts)}, for {reading.at - since:.0f} s"
+        parts.append(f"lag is {duration(reading.lag_seconds)}, {duration(promise.max_seconds)} are promised")
+    return f"{' and '.join(parts)}, for {duration(reading.at - since)}"

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from lag.compute.slo import Promise, Reading, Standing, Step, budget_left, step
 from lag.verdicts import Method
+from ops_portal.lib.formats import THIN
 
 SECONDS = Promise(max_seconds=30, for_seconds=30)
 
@@ -24,7 +25,7 @@ def test_opens_only_after_the_sustained_time() -> None:
     steps = run(SECONDS, [(0, 40.0)] * 5)
     assert [result.opened for result in steps] == [False, False, False, True, False]
     assert steps[3].standing.breached_at == 1000
-    assert steps[3].reason == "lag is 40.0 s, 30 s are promised, for 30 s"
+    assert steps[3].reason == f"lag is 40{THIN}s, 30{THIN}s are promised, for 30{THIN}s"
 
 
 def test_a_dip_below_the_limit_starts_the_time_anew() -> None:
@@ -49,7 +50,7 @@ def test_either_limit_breaks_a_promise_of_both() -> None:
     assert run(both, [(101, 1.0)])[0].opened
     assert run(both, [(1, 31.0)])[0].opened
     assert not run(both, [(100, 30.0)])[0].opened
-    assert "101 records are unread, 100 are promised and lag is 31.0 s" in run(both, [(101, 31.0)])[0].reason
+    assert f"101 records are unread, 100 are promised and lag is 31{THIN}s" in run(both, [(101, 31.0)])[0].reason
 
 
 def test_unknown_neither_breaks_nor_keeps_a_promise() -> None:

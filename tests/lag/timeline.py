@@ -77,6 +77,7 @@ class Timeline:
         self.timestamp_type = "CreateTime"
         self.cleanup_policy = "delete"
         self.look_ups = True
+        self.clock_ahead = 0.0  # by which producers stamp records too late
 
     def end(self, at: float) -> int:
         """Records in the log at that time."""
@@ -134,8 +135,10 @@ class Timeline:
 
     def _first_at(self, asked: float, at: float) -> FoundOffset:
         """ListOffsets by timestamp: milliseconds, first record at or after the time."""
-        found = max(self.start, bisect_left(self.produced, asked - 1e-9))
-        return FoundOffset(found, round(self.produced[found], 3)) if found < self.end(at) else FoundOffset(-1)
+        found = max(self.start, bisect_left(self.produced, asked - self.clock_ahead - 1e-9))
+        if found >= self.end(at):
+            return FoundOffset(-1)
+        return FoundOffset(found, round(self.produced[found] + self.clock_ahead, 3))
 
     def polls(self, begin: float, end: float) -> list[Measured]:
         """Poll every period with jitter."""
