@@ -15,7 +15,7 @@ CLUSTER_NAME = r"[a-z0-9-]{1,63}"
 class Cluster(models.Model):
     """A Kafka cluster the portal watches. `secrets` holds encrypted properties (clusters.secrets)."""
 
-    name = models.CharField(max_length=63, unique=True, validators=[RegexValidator(rf"^{CLUSTER_NAME}\Z")])
+    name = models.CharField(max_length=63, validators=[RegexValidator(rf"^{CLUSTER_NAME}\Z")])
     bootstrap = models.CharField(max_length=1000)
     properties = models.JSONField(default=dict)  # client properties that are not secret
     secrets = models.JSONField(default=dict)  # property -> ciphertext, bound to this row and property
@@ -33,7 +33,10 @@ class Cluster(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.CheckConstraint(condition=Q(name__regex=rf"^{CLUSTER_NAME}$"), name="clusters_cluster_name_form")
+            models.CheckConstraint(condition=Q(name__regex=rf"^{CLUSTER_NAME}$"), name="clusters_cluster_name_form"),
+            models.UniqueConstraint(
+                fields=["name"], condition=Q(removed_at__isnull=True), name="clusters_cluster_name_once_while_present"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -47,6 +50,7 @@ class Source(models.Model):
     kind = models.CharField(max_length=40)
     period_seconds = models.PositiveSmallIntegerField(default=5)
     enabled = models.BooleanField(default=True)
+    enqueued_slot = models.BigIntegerField(default=-1)  # newest slot a message was sent for
     claimed_slot = models.BigIntegerField(default=-1)  # newest slot any worker has claimed
     last_started_at = models.DateTimeField(null=True, blank=True)
     last_success_at = models.DateTimeField(null=True, blank=True)  # database time of the newest good reading
@@ -56,7 +60,9 @@ class Source(models.Model):
     breaker_state = models.CharField(
         max_length=10, default="closed", choices=[("closed", "closed"), ("open", "open"), ("half_open", "half_open")]
     )
-    breaker_opened_at = models.DateTimeField(null=True, blank=True)
+    breaker_outcomes = models.CharField(max_length=10, blank=True, default="")  # ops_portal.lib.resilience.Breaker
+    breaker_probe_at = models.DateTimeField(null=True, blank=True)
+    failing_since = models.DateTimeField(null=True, blank=True)  # first failure since the last success
     requests = models.JSONField(default=dict)  # of the newest run: API name -> count
 
     class Meta:
@@ -97,7 +103,8 @@ class PollRun(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["source", "slot"], name="clusters_pollrun_once_per_slot"),
             models.CheckConstraint(
-                condition=Q(ended_at__isnull=True) | Q(ended_at__gte=F("started_at")), name="clusters_pollrun_ends_after_start"
+                condition=Q(ended_at__isnull=True) | Q(ended_at__gte=F("started_at")),
+                name="clusters_pollrun_ends_after_start",
             ),
         ]
 
@@ -122,7 +129,9 @@ class Topic(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["cluster", "name"], condition=Q(vanished_at__isnull=True), name="clusters_topic_once_while_present"
+                fields=["cluster", "name"],
+                condition=Q(vanished_at__isnull=True),
+                name="clusters_topic_once_while_present",
             )
         ]
 

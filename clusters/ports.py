@@ -179,7 +179,9 @@ class KafkaPort(Protocol):
     def metadata(self, deadline: Deadline) -> Metadata:
         """Brokers, topics, partitions. The first call after any broker loss (stack.md 3, finding 1)."""
 
-    def topic_identities(self, topics: Collection[str], deadline: Deadline) -> tuple[Mapping[str, TopicIdentity], tuple[EntityError, ...]]:
+    def topic_identities(
+        self, topics: Collection[str], deadline: Deadline
+    ) -> tuple[Mapping[str, TopicIdentity], tuple[EntityError, ...]]:
         """Topic ids and lag-bearing settings; slow work, asked rarely."""
 
     def list_groups(self, deadline: Deadline) -> GroupListings:

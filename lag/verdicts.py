@@ -2,15 +2,7 @@
 
 from enum import StrEnum
 
-
-class Tone(StrEnum):
-    """How a status looks: colour, shape and word go together (design.md, section 1)."""
-
-    OK = "ok"
-    NEUTRAL = "neutral"
-    WARNING = "warning"
-    CRITICAL = "critical"
-    UNKNOWN = "unknown"
+from ops_portal.lib.tones import Tone as Tone
 
 
 class Verdict(StrEnum):

@@ -1,0 +1,18 @@
+"""From a stored cluster to an open port on it."""
+
+from clusters import secrets
+from clusters.gateways.kafka import ConfluentKafka
+from clusters.gateways.kafka_client import client_for
+from clusters.models import Cluster
+from clusters.ports import GatewayFailed
+from ops_portal.lib.clock import Clock
+
+
+def kafka_port(cluster: Cluster, clock: Clock) -> ConfluentKafka:
+    """A port on the cluster for one run. Raises GatewayFailed(`configuration`) when its settings cannot be used."""
+    try:
+        hidden = secrets.unseal_all(cluster.secrets, table=Cluster._meta.db_table, pk=cluster.pk)
+    except secrets.SecretUnreadable as error:
+        raise GatewayFailed("configuration", f"The cluster's stored secrets cannot be read: {error}.") from error
+    properties = {**cluster.properties, **hidden}
+    return ConfluentKafka(client_for(cluster.pk, cluster.configuration_version, cluster.bootstrap, properties), clock)

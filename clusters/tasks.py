@@ -1,0 +1,32 @@
+"""Jobs of clusters: enqueue what is due, poll, prune."""
+
+from celery import shared_task
+
+from clusters.services import runs, schedule
+
+_ensured: list[bool] = []
+
+
+@shared_task(name="clusters.enqueue_due_sources", ignore_result=True, max_retries=0)
+def enqueue_due_sources() -> str:
+    """Beat calls this each second; a second beat finds nothing left to send."""
+    if not _ensured:  # kinds change with the code only, so once per process is enough
+        schedule.sources_ensure()
+        _ensured.append(True)
+    count = schedule.sources_enqueue(send=_send)
+    return f"{count} sources are due."
+
+
+@shared_task(name="clusters.poll", ignore_result=True, max_retries=0, acks_late=False)
+def poll(source_id: int, slot: int) -> str:
+    """One slot of a source. Bounded by the run's deadline and the watchdog: time limits do nothing in a pool of threads."""
+    return runs.source_run(source_id=source_id, slot=slot)
+
+
+@shared_task(name="clusters.prune_poll_runs", ignore_result=True, max_retries=0)
+def prune_poll_runs() -> str:
+    return f"{schedule.poll_runs_prune()} runs were deleted."
+
+
+def _send(source_id: int, slot: int) -> None:
+    poll.apply_async(args=(source_id, slot), retry=False)  # no waiting for a lost server: the next beat tries again
