@@ -102,7 +102,7 @@ def web_argv(host: str, port: int) -> Sequence[str]:
     return [
         *(sys.executable, "-m", "uvicorn", "ops_portal.asgi:application"),
         *("--host", host, "--port", str(port), "--loop", "uvloop", "--http", "httptools"),
-        *("--ws", "websockets-sansio", "--ws-per-message-deflate", "false", "--ws-max-size", "16384"),
+        *("--ws", "websockets-sansio", "--ws-per-message-deflate", "false", "--ws-max-size", "65536"),
         *("--ws-ping-interval", "20", "--ws-ping-timeout", "20", "--timeout-graceful-shutdown", "4"),
         *("--no-access-log", "--no-server-header", "--no-proxy-headers", "--lifespan", "off"),
     ]
