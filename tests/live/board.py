@@ -87,9 +87,27 @@ def make_tables() -> None:
         cursor.execute(TABLES)
 
 
+def empty() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM live_test_rows; DELETE FROM live_test_sessions")
+
+
 def drop_tables() -> None:
     with connection.cursor() as cursor:
         cursor.execute(NO_TABLES)
+
+
+_test = 0
+
+
+def begin() -> None:
+    """Give the coming test boards of its own: the web process remembers those of the last one for a while."""
+    global _test
+    _test += 1
+
+
+def own(board: str) -> str:
+    return f"{board}-{_test}"
 
 
 def put(board: str, rows: Mapping[str, tuple[int, str]], *, colour: str = "red", at: float | None = None) -> None:
@@ -99,14 +117,14 @@ def put(board: str, rows: Mapping[str, tuple[int, str]], *, colour: str = "red",
         cursor.executemany(
             "INSERT INTO live_test_rows VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (board, colour, key) "
             "DO UPDATE SET a = excluded.a, b = excluded.b, at = excluded.at",
-            [(board, colour, key, a, b, at) for key, (a, b) in rows.items()],
+            [(own(board), colour, key, a, b, at) for key, (a, b) in rows.items()],
         )
 
 
 def take(board: str, key: str) -> None:
     """Remove a row of a board."""
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM live_test_rows WHERE board = %s AND key = %s", [board, key])
+        cursor.execute("DELETE FROM live_test_rows WHERE board = %s AND key = %s", [own(board), key])
 
 
 def sign_in(identity: str, *, user_id: int = 1, colour: str = "red", version: str = "1", seconds: float = 3600) -> None:

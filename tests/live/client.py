@@ -11,6 +11,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from ops_portal.lib.live.rows import Table
+from tests.live.board import own
 
 COLUMNS = ("a", "b", "at")
 
@@ -80,6 +81,9 @@ class Reader(Page):
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._open.close()
 
     def hello(self) -> dict[str, Any]:
@@ -90,7 +94,7 @@ class Reader(Page):
         self.socket.send(orjson.dumps(messages[0] if len(messages) == 1 else list(messages)).decode())
 
     def sub(self, v: str, board: str, **more: Any) -> None:
-        self.send({"type": "sub", "id": v, "view": "test.board", "params": {"board": board}, **more})
+        self.send({"type": "sub", "id": v, "view": "test.board", "params": {"board": own(board)}, **more})
 
     def wait(self, kind: str, seconds: float = 15, **fields: Any) -> dict[str, Any]:
         """The next message of this type with these fields; others are taken in on the way."""

@@ -4,88 +4,89 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
-import redis
-from pytest_django import Settings
+from django.conf import settings
+from django.db import connection, connections
+from pytest_django import DjangoDbBlocker, Settings
 
-from ops_portal.lib import embedded, processes
+from ops_portal.lib import embedded, portal, processes
 from ops_portal.lib.live import publish, store, views
 from ops_portal.lib.processes import wait_until
 from tests.live import board
 
-StartWeb = Callable[[dict[str, str]], str]
+if TYPE_CHECKING:
+    import subprocess
+
+
+@pytest.fixture(scope="session")
+def _database(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """The worker's database, written to directly: the tables are none of Django's, so there is nothing to flush."""
+    with django_db_blocker.unblock():
+        board.make_tables()
+        views.register(board.VIEW)
+        yield
+        views.unregister(board.VIEW.name)
+        board.drop_tables()
+        connections.close_all()
+
+
+@pytest.fixture(scope="session")
+def _shared_web(_database: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_web(web_env(settings.VALKEY), tmp_path_factory.mktemp("web")) as address:
+        yield address
 
 
 @pytest.fixture
-def _tables(transactional_db: None) -> Iterator[None]:
-    board.drop_tables()
-    board.make_tables()
-    board.sign_in("s1")
+def _clean(_database: None) -> Iterator[None]:
     publish.forget()
+    board.begin()
+    board.sign_in("s1")
     yield
-    board.drop_tables()
+    board.empty()
 
 
 @pytest.fixture
-def _view() -> Iterator[None]:
-    views.register(board.VIEW)
-    yield
-    views.unregister(board.VIEW.name)
-
-
-@pytest.fixture
-def start_web(tmp_path: Path) -> Iterator[StartWeb]:
-    """Start a web process with this environment; the address of its socket."""
-    children: list[subprocess.Popen[bytes]] = []
-
-    def start(env: dict[str, str]) -> str:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        log = (tmp_path / f"web-{port}.log").open("wb")
-        command = [
-            sys.executable,
-            "-m",
-            "uvicorn",
-            "tests.live.serve:application",
-            "--port",
-            str(port),
-            "--log-level",
-            "warning",
-        ]
-        command += ["--ws", "websockets-sansio", "--ws-per-message-deflate", "false", "--ws-max-size", "65536"]
-        command += ["--timeout-graceful-shutdown", "2"]
-        child = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
-        log.close()
-        children.append(child)
-        assert wait_until(lambda: child.poll() is not None or _answers(port), seconds=40), (
-            "the web process does not answer"
-        )
-        assert child.poll() is None, (tmp_path / f"web-{port}.log").read_text()
-        return f"ws://127.0.0.1:{port}/ws/live/"
-
-    yield start
-    for child in children:
-        child.send_signal(signal.SIGTERM)
-    for child in children:
-        try:
-            child.wait(8)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait(5)
-
-
-@pytest.fixture
-def web(process_env: dict[str, str], _tables: None, _view: None, valkey: redis.Redis, start_web: StartWeb) -> str:
+def web(_shared_web: str, _clean: None) -> str:
     """Address of the socket of a running web process."""
-    return start_web(process_env)
+    return _shared_web
+
+
+def web_env(valkey_url: str) -> dict[str, str]:
+    """Environment of a web process on this worker's database."""
+    name, host = connection.settings_dict["NAME"], quote(connection.settings_dict["HOST"], safe="")
+    return os.environ | {
+        "DJANGO_SETTINGS_MODULE": "ops_portal.settings.base",
+        "DATABASE_URL": f"postgresql://postgres@/{name}?host={host}",
+        "VALKEY_URL": valkey_url,
+        "DEPLOYMENT_ID": settings.DEPLOYMENT_ID,
+        "PORTAL_VAR": str(settings.PORTAL_VAR),
+        "SECRET_KEY": settings.SECRET_KEY,
+    }
+
+
+@contextmanager
+def running_web(env: dict[str, str], directory: Path) -> Iterator[str]:
+    """A web process with this environment; the address of its socket."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = directory / f"web-{port}.log"
+    command = [word.replace("ops_portal.asgi:", "tests.live.serve:") for word in portal.web_argv("127.0.0.1", port)]
+    child = processes.spawn(command, log=log, env=env)
+    try:
+        assert wait_until(lambda: child.poll() is not None or _answers(port), seconds=40), "the web process is silent"
+        assert child.poll() is None, log.read_text()
+        yield f"ws://127.0.0.1:{port}/ws/live/"
+    finally:
+        processes.end_all([(child, signal.SIGTERM)], grace_seconds=8)
 
 
 def _answers(port: int) -> bool:
@@ -122,7 +123,7 @@ class OwnValkey:
 
 
 @pytest.fixture
-def own_valkey(tmp_path: Path, settings: Settings) -> Iterator[OwnValkey]:
+def own_valkey(_clean: None, tmp_path: Path, settings: Settings) -> Iterator[OwnValkey]:
     """Also what this process publishes to, for the length of the test."""
     server = OwnValkey(tmp_path / "own")
     server.start()
@@ -137,8 +138,7 @@ def own_valkey(tmp_path: Path, settings: Settings) -> Iterator[OwnValkey]:
 
 
 @pytest.fixture
-def web_on_own_valkey(
-    process_env: dict[str, str], _tables: None, _view: None, own_valkey: OwnValkey, start_web: StartWeb
-) -> str:
+def web_on_own_valkey(_clean: None, own_valkey: OwnValkey, tmp_path: Path) -> Iterator[str]:
     """Address of the socket of a web process that uses the test's own Valkey."""
-    return start_web(process_env | {"VALKEY_URL": own_valkey.url})
+    with running_web(web_env(own_valkey.url), tmp_path) as address:
+        yield address

@@ -32,7 +32,9 @@ async def follow(address: str, user: int, page: Page, last: str, ready: asyncio.
     ) as socket:
         await socket.send('{"type":"hello","proto":1}')
         await socket.send(
-            orjson.dumps({"type": "sub", "id": "v", "view": "test.board", "params": {"board": "audit"}}).decode()
+            orjson.dumps(
+                {"type": "sub", "id": "v", "view": "test.board", "params": {"board": board.own("audit")}}
+            ).decode()
         )
         while last not in page.rows("v"):
             page.take(await socket.recv())

@@ -19,7 +19,7 @@ def test_a_reader_gets_a_snapshot_and_then_only_what_changed(web: str) -> None:
         assert reader.rows("v") == {"k1": [1, "x"], "k2": [2, "y"]}
 
         board.put("one", {"k1": (1, "x"), "k2": (3, "y")})
-        assert publish.publish_changed("test.board") == 1
+        assert publish.publish_changed("test.board", match=lambda params, _: params["board"] == board.own("one")) == 1
         delta = reader.wait("d", v="v")
         assert delta["ps"] == snap["s"]
         assert delta["rows"] == [["k2", 1, 3]]
@@ -33,8 +33,8 @@ def test_a_reader_gets_a_snapshot_and_then_only_what_changed(web: str) -> None:
 
 
 def test_nothing_is_published_that_nobody_watches(web: str) -> None:
-    board.put("one", {"k1": (1, "x")})
-    assert publish.publish_changed("test.board") == 0
+    board.put("unwatched", {"k1": (1, "x")})
+    assert publish.publish_changed("test.board", match=lambda params, _: params["board"] == board.own("unwatched")) == 0
 
 
 def test_another_page_may_not_open_a_socket(web: str) -> None:
