@@ -4,7 +4,8 @@ Every time is a window [earliest, latest] between two readings: never finer than
 an upper bound ("at most"): a consumer may have read more than it had committed when it died, never more than was there.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from clusters.ports import Partition
@@ -85,7 +86,7 @@ class Crash:
 
 def crashes(
     events: Sequence[GroupEvent],
-    partitions: dict[Partition, Sequence[PartitionSample]],
+    partitions: Mapping[Partition, Sequence[PartitionSample]],
     samples: Sequence[GroupSample],
 ) -> list[Crash]:
     """The crashes in these events, newest first. Events and samples of one group, oldest first."""
@@ -97,7 +98,7 @@ def crashes(
         else:
             found.append([event])
     starts = [group[0].at_earliest for group in found]
-    ends = [*starts[1:], float("inf")]
+    ends = [*starts[1:], math.inf][: len(starts)]
     stories = [_story(group, events, partitions, samples, until) for group, until in zip(found, ends, strict=True)]
     return stories[::-1]
 
@@ -105,7 +106,7 @@ def crashes(
 def _story(
     losses: list[GroupEvent],
     events: Sequence[GroupEvent],
-    partitions: dict[Partition, Sequence[PartitionSample]],
+    partitions: Mapping[Partition, Sequence[PartitionSample]],
     samples: Sequence[GroupSample],
     until: float,
 ) -> Crash:
@@ -150,7 +151,7 @@ def _rebalance(events: Sequence[GroupEvent], lost: Window, until: float) -> tupl
     return started, ended
 
 
-def _affected(losses: list[GroupEvent], partitions: dict[Partition, Sequence[PartitionSample]]) -> list[Partition]:
+def _affected(losses: list[GroupEvent], partitions: Mapping[Partition, Sequence[PartitionSample]]) -> list[Partition]:
     """The partitions of the lost members; all of the group's where their assignment was not known."""
     owned: set[Partition] = set()
     for event in losses:
