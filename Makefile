@@ -28,7 +28,6 @@ check: .venv/.dev node_modules/.done ## format, lint, types, contracts, template
 	ruff check --quiet .
 	mypy .
 	lint-imports --no-logo
-	djlint --quiet --check templates
 	djlint --quiet --lint templates
 	$(MANAGE) makemigrations --check --dry-run
 	sh deploy/check-production.sh

@@ -12,7 +12,7 @@ from structlog.typing import EventDict, Processor
 REDACTED = "[redacted]"
 
 _SECRET_KEY = re.compile(
-    r"password|passwd|secret|token|authorization|cookie|credential|private_key|api_key|sasl_jaas|csrf", re.I
+    r"password|passwd|secret|token|authorization|cookie|credential|private_key|api_key|sasl_jaas|csrf", re.IGNORECASE
 )
 _SECRET_TEXT = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
