@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from clusters.ports import CommittedOffsets, GroupState, GroupType, Partition
 from lag.compute.log import ClusterLog
 from lag.compute.memory import GroupMemory
+from lag.compute.slo import Standing
 from lag.verdicts import Verdict
 
 
@@ -60,6 +61,9 @@ class Known:
     describe_from: str = ""  # round-robin position, a group name
     sampled: dict[tuple[int, int], int] = field(default_factory=dict)  # series -> hash of the newest sample
     sampled_hour: int = -1
+    standings: dict[tuple[int, int], Standing] = field(default_factory=dict)  # (SLO, group)
+    standings_stored: dict[tuple[int, int], float] = field(default_factory=dict)
+    standings_of: tuple[object, ...] = ()  # version and SLOs that `standings` were loaded for
     gaps: set[int] = field(default_factory=set)  # group ids whose history has an open gap
 
     def forget(self) -> None:

@@ -1,6 +1,5 @@
 """Closed minutes of polls become raw blocks."""
 
-import logging
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -9,12 +8,11 @@ from django.db import transaction
 
 from clusters.models import Cluster
 from lag.history.blocks import Sample, cycle_decode, samples_decode, samples_encode
+from lag.history.keep import partitions_make
 from lag.history.levels import RAW
 from lag.history.progress import claimed, now
 from lag.models import HistoryCoverage, HistoryCycle
 from lag.services.bulk import copied, ran
-
-logger = logging.getLogger(__name__)
 
 LATE_SECONDS = 15  # a minute is closed when polls that began in it have had this long, and their period, to be stored
 MOST_MINUTES = 30  # per run and cluster, so that a long outage of the worker is caught up in bites
@@ -25,7 +23,11 @@ Collected = dict[tuple[int, int], list[Sample]]
 
 
 def pack_history() -> dict[str, int]:
-    """Turn every closed minute of every cluster into blocks. Safe to run at any time and twice at once."""
+    """Turn every closed minute of every cluster into blocks. Safe to run at any time and twice at once.
+
+    Partitions that lack are made first, so a missing one heals here; until then the samples wait in `HistoryCycle`.
+    """
+    partitions_make()
     done = {"minutes": 0, "blocks": 0, "bytes": 0}
     for cluster_id in HistoryCycle.objects.values_list("cluster_id", flat=True).distinct():
         for _ in range(MOST_MINUTES):

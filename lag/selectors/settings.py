@@ -103,3 +103,14 @@ def _applied(default: LagSettings, row: GroupSetting) -> LagSettings:
         read_committed=row.read_committed,
         commit_interval=row.commit_interval_seconds,
     )
+
+
+def setting_of(cluster: Cluster, group: str) -> GroupSetting | None:
+    """What is set for one group: the row whose glob matches and is longest."""
+    rows = GroupSetting.objects.filter(cluster=cluster).select_related("muted_by")
+    return longest_match(sorted(rows, key=lambda row: (-len(row.glob), row.glob)), group)
+
+
+def setting_with_glob(cluster: Cluster, glob: str) -> GroupSetting | None:
+    """The row of exactly this glob."""
+    return GroupSetting.objects.filter(cluster=cluster, glob=glob).first()

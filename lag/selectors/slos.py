@@ -50,3 +50,8 @@ def _row(slo: Slo, states: list[SloState]) -> SloRow:
         breached=tuple(sorted(state.group.name for state in states if state.breached_at is not None)),
         attained=attained, budget_left=None if attained is None else 1 - (1 - attained) / (1 - slo.objective),
     )  # fmt: skip
+
+
+def slo_with_id(pk: int) -> Slo | None:
+    """One promise with cluster and client, for those who may change it."""
+    return Slo.objects.select_related("cluster", "client").filter(pk=pk, cluster__removed_at__isnull=True).first()

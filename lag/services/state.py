@@ -16,6 +16,7 @@ from lag.history.cycles import cycle_append
 from lag.known import Known, KnownGroup, KnownTopic
 from lag.models import ConsumerGroup, GroupTopic, LagState, StoredKnots, StoredMemory
 from lag.services.bulk import copied, ran, staged
+from lag.services.slos import ownership_findings, slos_judge
 from ops_portal.lib.clock import as_datetime
 from ops_portal.lib.live.publish import on_commit_publish
 
@@ -124,11 +125,11 @@ def cycle_store(*, cluster: Cluster, known: Known, cycle: Cycle) -> Stored:
     _store_vanished(known, cycle, version)
     stored = Stored()
     changed = [name for name in cycle.readings if _group_changed(known, cycle, name)]
-    stored.groups = _store_groups(known, cycle, changed, version)
+    stored.groups = _store_groups(known, cluster, cycle, changed, version)
     stored.group_topics = _store_group_topics(known, cycle, changed, version)
     stored.memories = _store_memories(known, cycle, version)
     stored.knots = _store_knots(known, cycle, version)
-    stored.events = _store_events(known, cluster, cycle)
+    stored.events = _store_events(known, cluster, cycle, slos_judge(known, cluster, cycle))
     stored.history_bytes = cycle_append(known, cycle, cluster.pk)
     LagState.objects.filter(cluster_id=cluster.pk).update(
         version=version, observed_at=at, **({"listed_at": at} if cycle.whole_listing else {})
@@ -289,7 +290,7 @@ _GROUP_COLUMNS = (
 )
 
 
-def _store_groups(known: Known, cycle: Cycle, changed: Sequence[str], version: int) -> int:
+def _store_groups(known: Known, cluster: Cluster, cycle: Cycle, changed: Sequence[str], version: int) -> int:
     rows = [_group_row(known, cycle, name) for name in changed if name in cycle.results]
     if rows:
         staged("staged_group", _GROUP_COLUMNS, rows)
@@ -306,8 +307,13 @@ def _store_groups(known: Known, cycle: Cycle, changed: Sequence[str], version: i
             " FROM staged_group s WHERE g.id = s.id",
             {"version": version, "at": as_datetime(cycle.at)},
         )
+    conflicts: dict[str, bool] = {}
     for name in changed:
-        known.groups[name].meta = _meta_of(cycle, name)
+        group, meta = known.groups[name], _meta_of(cycle, name)
+        if cycle.owners.owner(name).conflict != (bool(group.meta) and group.meta[3]):
+            conflicts[name] = cycle.owners.owner(name).conflict
+        group.meta = meta
+    ownership_findings(cluster, conflicts, "group")
     return len(rows)
 
 
@@ -445,10 +451,11 @@ def _upsert(table: str, key: str, rows: Sequence[tuple[Any, ...]]) -> None:
     )
 
 
-def _store_events(known: Known, cluster: Cluster, cycle: Cycle) -> int:
-    found = [(name, event) for name, result in cycle.results.items() for event in result.events]
-    found += [(name, event) for name, events in cycle.vanished.items() for event in events]
-    events_store(cluster_id=cluster.pk, rows=[(known.groups[name].id, event) for name, event in found])
+def _store_events(known: Known, cluster: Cluster, cycle: Cycle, more: Iterable[tuple[int, GroupEvent]]) -> int:
+    found = [(known.groups[name].id, event) for name, result in cycle.results.items() for event in result.events]
+    found += [(known.groups[name].id, event) for name, events in cycle.vanished.items() for event in events]
+    found += more
+    events_store(cluster_id=cluster.pk, rows=found)
     return len(found)
 
 

@@ -1,6 +1,7 @@
 """What a poll makes of a cluster: stored state, events, and how failures stay with what failed."""
 
 import pytest
+from django.utils import timezone
 
 from clusters.models import Cluster, Source, Topic
 from lag import known
@@ -11,14 +12,14 @@ from tests.fake_kafka import FakeKafka, StandingClock
 
 pytestmark = pytest.mark.django_db
 
-START = 1_790_000_000.0
 
 
 class World:
     """A cluster row, the fake Kafka behind it and a clock; `poll` lets five seconds pass first."""
 
     def __init__(self) -> None:
-        self.clock = StandingClock(START)
+        self.start = timezone.now().timestamp() // 3600 * 3600 - 3 * 3600  # an hour begins with the first poll
+        self.clock = StandingClock(self.start - 5)
         self.kafka = FakeKafka(self.clock)
         self.cluster = Cluster.objects.create(name="north", bootstrap="127.0.0.1:9092")
         Source.objects.create(cluster=self.cluster, kind="lag", period_seconds=5)
