@@ -11,9 +11,8 @@ from accounts.callers import ApiRequest, refreshing
 from accounts.guards import operation
 from accounts.models import Client, Ownership
 from accounts.roles import Right
-from ops_portal.lib import cursor as cursors
-from ops_portal.lib.api import DEFAULT_LIMIT, Contract, Cursor, Limit, Listed, Search, reply, reply_list, sort_field
-from ops_portal.lib.problems import Problem, invalid
+from ops_portal.lib.api import DEFAULT_LIMIT, Contract, Cursor, Limit, Listed, Search, reply, reply_page, sort_field
+from ops_portal.lib.problems import Problem
 
 router = Router()
 
@@ -68,13 +67,9 @@ def clients(
     order = {"client": "name", "created_at": "created_at"}[field]
     rows = selectors.clients_visible(request.user).order_by(f"-{order}" if descending else order, "name")
     found = list(rows.filter(name__icontains=q) if q else rows)
-    try:
-        page = cursors.page(found, limit, cursor, "clients", q, sort)
-    except cursors.CursorRefused as error:
-        raise invalid(cursor=str(error)) from error
-    owned = selectors.ownerships_by_client(client.pk for client in page.items)
-    items = (_client(client, owned.get(client.pk, [])) for client in page.items)
-    return reply_list(items, page.next_cursor, page.total)
+    owned = selectors.ownerships_by_client(client.pk for client in found)
+    items = [_client(client, owned.get(client.pk, [])) for client in found]
+    return reply_page(items, limit, cursor, "clients", q, sort)
 
 
 def _client(client: Client, owned: list[Ownership]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.db.models import BooleanField, Count, ExpressionWrapper, Q, QuerySet
 from django.db.models.functions import Now
@@ -42,6 +43,27 @@ def clients_named(names: Iterable[str]) -> list[Client]:
     return [found[name] for name in wanted]
 
 
+def client_by_id(pk: int) -> Client | None:
+    return Client.objects.filter(pk=pk).first()
+
+
+def clients_with_counts(q: str = "") -> QuerySet[Client]:
+    """Every client with the number of its globs and people, by name."""
+    rows = Client.objects.annotate(globs=Count("ownerships", distinct=True), people=Count("memberships", distinct=True))
+    return (rows.filter(name__icontains=q) if q else rows).order_by("name")
+
+
+def people_of(client: Client) -> QuerySet[User]:
+    """Who may see the client because of a membership."""
+    return User.objects.filter(memberships__client=client).order_by("-is_active", "username")
+
+
+def ownerships_of(client: Client) -> list[Ownership]:
+    return list(
+        Ownership.objects.filter(client=client).select_related("client").order_by("kind", "glob", "cluster_name")
+    )
+
+
 def ownerships_by_client(client_ids: Iterable[int]) -> dict[int, list[Ownership]]:
     """Globs of several clients in one query, by kind and glob."""
     found: dict[int, list[Ownership]] = defaultdict(list)
@@ -67,6 +89,10 @@ def users_with_clients(q: str = "") -> QuerySet[User]:
     if q:
         rows = rows.filter(Q(username__icontains=q) | Q(email__icontains=q) | Q(clients__name__icontains=q)).distinct()
     return rows.order_by("-is_active", "username")
+
+
+def user_with_clients(pk: int) -> User | None:
+    return users_with_clients().filter(pk=pk).first()
 
 
 def administrator_exists() -> bool:
@@ -120,8 +146,10 @@ def sign_in_link_is_open(text: str) -> bool:
     ).exists()
 
 
-def audit_entries(*, q: str = "", action: str = "", actor: str = "", client: str = "") -> QuerySet[AuditEntry]:
-    """The audit trail, newest first, narrowed by substring of entity, by action, by actor and by client name."""
+def audit_entries(
+    *, q: str = "", action: str = "", actor: str = "", client: str = "", entity: str = ""
+) -> QuerySet[AuditEntry]:
+    """The audit trail, newest first, narrowed by a part of the entity, by action, actor, client name and exact entity."""
     rows = AuditEntry.objects.order_by("-pk")
     if q:
         rows = rows.filter(entity__icontains=q)
@@ -129,6 +157,8 @@ def audit_entries(*, q: str = "", action: str = "", actor: str = "", client: str
         rows = rows.filter(action=action)
     if actor:
         rows = rows.filter(actor_name=actor)
+    if entity:
+        rows = rows.filter(entity=entity)
     if client:
         rows = rows.filter(client_id__in=Client.objects.filter(name=client).values("pk"))
     return rows
@@ -140,3 +170,32 @@ def audit_actions() -> list[str]:
 
 def audit_actors() -> list[str]:
     return list(AuditEntry.objects.order_by("actor_name").values_list("actor_name", flat=True).distinct())
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One value that a deed changed; None = there was none."""
+
+    name: str
+    before: Any
+    after: Any
+
+
+def audit_changes(entry: AuditEntry) -> list[Change]:
+    """What differs between before and after, field by field; values that are no objects count as one."""
+    before, after = entry.before, entry.after
+    if not isinstance(before, dict | None) or not isinstance(after, dict | None):
+        return [] if before == after else [Change("", before, after)]
+    old, new = before or {}, after or {}
+    names = [*old, *(name for name in new if name not in old)]
+    return [Change(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)]
+
+
+def administration_counts() -> dict[str, int]:
+    """How many users, clients, live tokens and audit rows there are."""
+    return {
+        "users": User.objects.filter(is_active=True).count(),
+        "clients": Client.objects.count(),
+        "tokens": tokens_all().count(),
+        "audit": AuditEntry.objects.count(),
+    }

@@ -1,6 +1,8 @@
 """Clusters, groups, topics and SLOs over HTTP (interfaces.md 3)."""
 
-from typing import Annotated, Any
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
@@ -21,10 +23,12 @@ from lag.api_schemas import (
     cluster_json,
     event_json,
     group_json,
+    history_json,
     slo_json,
     summary_json,
     topic_json,
 )
+from lag.history.progress import now as database_now
 from lag.models import ConsumerGroup
 from lag.rows import BoardQuery
 from lag.verdicts import EventKind, Verdict
@@ -34,10 +38,12 @@ from ops_portal.lib.api import (
     Cursor,
     Limit,
     Listed,
+    Repeated,
     Search,
     one_of,
     reply,
     reply_list,
+    reply_page,
     sort_field,
     sorted_rows,
 )
@@ -45,7 +51,14 @@ from ops_portal.lib.problems import Problem, invalid
 
 router = Router(tags=["lag"])
 
-Repeated = Annotated[list[str], Query(default_factory=list, description="May be given several times, meaning or.")]
+_RELATIVE = re.compile(r"-([0-9]{1,6})([smhdw])")
+_UNITS = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
 CLUSTER_SORTS = ("cluster", "groups", "lag_records", "lag_seconds", "observed_at")
 TOPIC_SORTS = ("topic", "client", "partitions", "produce_rate", "lag_records")
 SLO_SORTS = ("name", "cluster", "client", "groups", "attained", "budget_left")
@@ -60,7 +73,7 @@ def clusters(
     field, descending = sort_field(sort, CLUSTER_SORTS)
     found = [row for row in selectors.cluster_summaries(request.user) if q.lower() in row.cluster.lower()]
     rows = sorted_rows(found, lambda row: getattr(row, field), lambda row: row.cluster, descending=descending)
-    return _paged([cluster_json(row) for row in rows], limit, cursor, "clusters", q, sort)
+    return reply_page([cluster_json(row) for row in rows], limit, cursor, "clusters", q, sort)
 
 
 @router.get(
@@ -137,7 +150,19 @@ def history(
     ] = None,
 ) -> HttpResponse:
     """At most 1,000 points, aligned to the step; a point without samples is null."""
-    raise NotImplementedError
+    place = _cluster(request, cluster)
+    found = _group(request, place, group)
+    now = database_now()
+    first, last = moment("from", start, now), moment("to", end, now)
+    try:
+        points = selectors.group_history(
+            request.user, place, found, first, last, step=step, topic=topic, partition=partition
+        )
+    except selectors.BadRange as error:
+        raise invalid(**{"from": str(error)}) from error
+    if points is None:
+        raise Problem("not_found")
+    return reply(history_json(points))
 
 
 @router.get(
@@ -181,7 +206,7 @@ def topics(
     place = _cluster(request, cluster)
     found = (row for row in selectors.topics(request.user, place, q=q) if not client or row.client in client)
     rows = sorted_rows(found, lambda row: getattr(row, field), lambda row: row.topic, descending=descending)
-    return _paged([topic_json(row) for row in rows], limit, cursor, "topics", place.pk, q, sort, client)
+    return reply_page([topic_json(row) for row in rows], limit, cursor, "topics", place.pk, q, sort, client)
 
 
 @router.get("/slos", response=Listed[SloItem], operation_id="slos", summary="Promises on lag and how they are kept")
@@ -207,7 +232,23 @@ def slos(
     rows = sorted_rows(
         found, lambda row: getattr(row, field), lambda row: (row.name, row.cluster), descending=descending
     )
-    return _paged([slo_json(row) for row in rows], limit, cursor, "slos", q, sort, cluster, client)
+    return reply_page([slo_json(row) for row in rows], limit, cursor, "slos", q, sort, cluster, client)
+
+
+def moment(field: str, text: str, now: datetime) -> datetime:
+    """A moment out of a query value: ISO 8601 (UTC unless it says otherwise), `now`, or relative such as -6h. Raises the 422."""
+    try:
+        if text == "now":
+            return now
+        if relative := _RELATIVE.fullmatch(text):
+            return now - int(relative[1]) * _UNITS[relative[2]]
+        found = datetime.fromisoformat(text)
+        found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise invalid(**{field: f"{text!r} is neither ISO 8601 nor relative, such as -6h"}) from None
+    if not 1970 < found.year < 2200:
+        raise invalid(**{field: "lies outside 1971 to 2199"})
+    return found
 
 
 def _cluster(request: HttpRequest, name: str) -> Cluster:
@@ -223,11 +264,3 @@ def _group(request: HttpRequest, cluster: Cluster, path: str) -> ConsumerGroup:
     if found is None:
         raise Problem("not_found")
     return found
-
-
-def _paged(items: list[dict[str, Any]], limit: int, cursor: str | None, *tied_to: Any) -> HttpResponse:
-    try:
-        page = cursors.page(items, limit, cursor, *tied_to)
-    except cursors.CursorRefused as error:
-        raise invalid(cursor=str(error)) from error
-    return reply_list(page.items, page.next_cursor, page.total)

@@ -6,9 +6,20 @@ from typing import Any
 from ninja import Field
 
 from clusters.ports import GroupState, GroupType
-from lag.rows import ClusterSummary, EventRow, GroupDetail, GroupSummary, PartitionRow, SloRow, TopicRow, TopicSummary
+from lag.rows import (
+    ClusterSummary,
+    EventRow,
+    GroupDetail,
+    GroupSummary,
+    HistoryPoints,
+    PartitionRow,
+    SloRow,
+    TopicRow,
+    TopicSummary,
+)
 from lag.verdicts import EventKind, Flag, Method, Verdict
 from ops_portal.lib.api import Contract
+from ops_portal.lib.clock import as_datetime, iso
 
 
 class ClusterItem(Contract):
@@ -253,6 +264,12 @@ def event_json(row: EventRow) -> dict[str, Any]:
         "after": row.after,
         "records": row.records,
     }
+
+
+def history_json(points: HistoryPoints) -> dict[str, Any]:
+    """Points with their time, which is the first column, as the API writes times."""
+    rows = [[iso(as_datetime(at)), *values] for at, *values in points.points]
+    return {"step_seconds": points.step_seconds, "columns": points.columns, "points": rows}
 
 
 def topic_json(row: TopicSummary) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ninja import Field, Query, Schema
 from ninja.parser import Parser
 from pydantic import ConfigDict
 
+from ops_portal.lib import cursor as cursors
 from ops_portal.lib.clock import iso
 from ops_portal.lib.problems import Problem, invalid
 
@@ -20,6 +21,7 @@ LARGEST_LIMIT = 500
 
 Limit = Annotated[int, Query(ge=1, le=LARGEST_LIMIT, description="Items per page.")]
 Cursor = Annotated[str | None, Query(max_length=2000, description="`next_cursor` of the page before.")]
+Repeated = Annotated[list[str], Query(default_factory=list, description="May be given several times, meaning or.")]
 Search = Annotated[str, Query(max_length=400, description="Case-insensitive substring.")]
 
 
@@ -62,6 +64,15 @@ def reply(data: Any, status: int = 200) -> HttpResponse:
 def reply_list(items: Iterable[Mapping[str, Any]], next_cursor: str | None, total: int) -> HttpResponse:
     """One page of a list."""
     return reply({"items": list(items), "next_cursor": next_cursor, "total": total})
+
+
+def reply_page(items: Sequence[Mapping[str, Any]], limit: int, cursor: str | None, *tied_to: Any) -> HttpResponse:
+    """The page of a list in memory that a cursor, tied to filter and sort, asks for. Raises the 422."""
+    try:
+        page = cursors.page(items, limit, cursor, *tied_to)
+    except cursors.CursorRefused as error:
+        raise invalid(cursor=str(error)) from error
+    return reply_list(page.items, page.next_cursor, page.total)
 
 
 def sort_field(text: str, allowed: Sequence[str]) -> tuple[str, bool]:
