@@ -165,11 +165,13 @@ class Member:
 
     def _backlog_seconds(self) -> float:
         """Unread records over the produce rate, from what the client already knows; no request."""
-        if len(self.positions) < len(self.consumer.assignment()):
+        if len(self.positions) < max(1, len(self.consumer.assignment())):
             return math.inf  # not every partition has been read from yet
         unread = 0
         for (name, partition), position in self.positions.items():
             _, end = self.consumer.get_watermark_offsets(TopicPartition(name, partition), cached=True)
+            if end < 0:
+                return math.inf
             unread += max(0, end - position)
         return unread / self._rate()
 
