@@ -308,7 +308,7 @@ def _compute(
     watch.lap("look_ups")
     for name, reading in cycle.readings.items():
         cycle.results[name] = assess_group(
-            cycle.memories[name], reading, known.log, settings[name], cycle.at, appeared=known.observed_at is not None
+            cycle.memories[name], reading, known.log, settings[name], cycle.at, listed_before=known.observed_at
         )
     if cycle.whole_listing:
         for name in known.groups.keys() - cycle.readings.keys():

@@ -28,19 +28,20 @@ def assess_group(
     settings: LagSettings,
     now: float,
     *,
-    appeared: bool = True,
+    listed_before: float | None = None,
 ) -> GroupResult:
     """Advance `memory` by one reading and say what it means. At most once per group and cycle.
 
-    `log` has observed this cycle; `now` is its time. `appeared` False = a new memory is no news (first cycle ever).
+    `log` has observed this cycle; `now` is its time. `listed_before` = when the cluster's groups were listed last; None
+    = never, so that a new group is no news.
     Nothing moved and nothing was due: the last result comes back with the new time, at next to no cost.
     """
     events: list[GroupEvent] = []
     is_new = memory.first_seen == 0.0
     if is_new:
         memory.first_seen = now
-        if appeared:
-            events.append(GroupEvent(EventKind.GROUP_APPEARED, now, now))
+        if listed_before is not None:
+            events.append(GroupEvent(EventKind.GROUP_APPEARED, min(listed_before, now), now))
     read = reading.committed
     if reading.listing.type is GroupType.UNMEASURED:
         return without_numbers(memory, reading, now, events, "unmeasured", Flag.NOT_MEASURED)
@@ -52,7 +53,7 @@ def assess_group(
         memory.observed_at = now
         summary = memory.result.summary._replace(observed_at=now)
         return memory.result._replace(summary=summary, events=(), changed=False)
-    before = memory.observed_at or now
+    before = min(memory.observed_at or now, now)
     touched = _take_topics(memory, read.offsets, log, before, now, events)
     around = _surroundings(memory, read.offsets, settings, before, now, events)
     touched |= _take_partitions(memory, read.offsets, log, around, everything=members_changed)
@@ -68,7 +69,7 @@ def assess_group(
 
 def group_vanished(memory: GroupMemory, now: float) -> GroupEvent:
     """The event of a group that a complete listing no longer has."""
-    return GroupEvent(EventKind.GROUP_VANISHED, memory.listed_at or now, now, before=memory.state)
+    return GroupEvent(EventKind.GROUP_VANISHED, min(memory.listed_at or now, now), now, before=memory.state)
 
 
 def _unread(

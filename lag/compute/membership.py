@@ -15,7 +15,7 @@ REBALANCING = (
 
 def take_listing(memory: GroupMemory, listing: GroupListing, now: float, events: list[GroupEvent]) -> None:
     """Follow the state of a group: when it lost its last member, and its rebalances."""
-    before, earliest = memory.state, memory.listed_at or now
+    before, earliest = memory.state, min(memory.listed_at or now, now)
     memory.state, memory.listed_at = listing.state, now
     if listing.state in MEMBERLESS:
         if memory.memberless_since is None:
@@ -47,7 +47,7 @@ def take_description(memory: GroupMemory, description: GroupDescription, now: fl
         for member in description.members
     }
     assignment = {partition: member.member_id for member in description.members for partition in member.partitions}
-    described_before, memory.described_at = memory.described_at, now
+    described_before, memory.described_at = min(memory.described_at, now), now
     if members == memory.members and assignment == memory.assignment:
         return False
     if described_before:

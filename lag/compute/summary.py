@@ -154,7 +154,7 @@ def summarise(
 def note_verdict(memory: GroupMemory, verdict: Verdict, now: float, events: list[GroupEvent]) -> None:
     """A verdict that changed is an event."""
     if memory.verdict is not None and verdict is not memory.verdict:
-        earliest = memory.observed_at or now
+        earliest = min(memory.observed_at or now, now)
         events.append(GroupEvent(EventKind.VERDICT_CHANGED, earliest, now, before=memory.verdict, after=verdict))
     memory.verdict = verdict
 

@@ -36,6 +36,7 @@ class Bench:
         self.identity = TopicIdentity(P0[0], "id-1", "delete", "CreateTime")
         self.error: EntityError | None = None
         self.events: list[Any] = []
+        self.listed_before: float | None = None
 
     def poll(
         self,
@@ -59,7 +60,12 @@ class Bench:
             description = GroupDescription("risk-engine", self.type, self.state, self.members)
         read = CommittedOffsets("risk-engine", {} if self.error else committed, self.now, self.error)
         result = assess_group(
-            self.memory, GroupReading(listing, None if unread else read, description), self.log, self.settings, self.now
+            self.memory,
+            GroupReading(listing, None if unread else read, description),
+            self.log,
+            self.settings,
+            self.now,
+            listed_before=self.listed_before,
         )
         self.events += result.events
         return result
@@ -359,9 +365,11 @@ def test_members_come_and_go_between_two_descriptions() -> None:
 
 def test_groups_appear_once_and_vanish() -> None:
     bench = Bench()
+    bench.listed_before = bench.now
     bench.poll({P0: 100}, {P0: 100})
     bench.poll({P0: 100}, {P0: 100})
-    assert len(bench.happened(EventKind.GROUP_APPEARED)) == 1
+    (event,) = bench.happened(EventKind.GROUP_APPEARED)
+    assert (event.at_earliest, event.at) == (T0 - 5, T0)
     gone = group_vanished(bench.memory, bench.now + 5)
     assert (gone.kind, gone.at - gone.at_earliest) == (EventKind.GROUP_VANISHED, 5)
 
@@ -402,3 +410,9 @@ def test_an_old_backlog_is_not_judged_by_its_first_reading() -> None:
     )
     assert bench.poll({P0: 500}, {P0: 2000}).summary.rule == "first_reading"
     assert bench.poll({P0: 500}, {P0: 2100}).summary.verdict is Verdict.FALLING_BEHIND
+
+
+def test_groups_of_the_first_listing_ever_are_no_news() -> None:
+    bench = Bench()
+    bench.poll({P0: 100}, {P0: 100})
+    assert bench.events == []
