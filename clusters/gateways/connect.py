@@ -10,9 +10,14 @@ from ops_portal.lib.clock import Clock
 
 def kafka_port(cluster: Cluster, clock: Clock) -> ConfluentKafka:
     """A port on the cluster for one run. Raises GatewayFailed(`configuration`) when its settings cannot be used."""
+    client = client_for(cluster.pk, cluster.configuration_version, cluster.bootstrap, properties_of(cluster))
+    return ConfluentKafka(client, clock)
+
+
+def properties_of(cluster: Cluster) -> dict[str, str]:
+    """The cluster's client properties with its secrets. Raises GatewayFailed(`configuration`) when those do not open."""
     try:
         hidden = secrets.unseal_all(cluster.secrets, table=Cluster._meta.db_table, pk=cluster.pk)
     except secrets.SecretUnreadable as error:
         raise GatewayFailed("configuration", f"The cluster's stored secrets cannot be read: {error}.") from error
-    properties = {**cluster.properties, **hidden}
-    return ConfluentKafka(client_for(cluster.pk, cluster.configuration_version, cluster.bootstrap, properties), clock)
+    return {**cluster.properties, **hidden}

@@ -102,7 +102,7 @@ def client_for(cluster_id: int, version: int, bootstrap: str, properties: Mappin
             return client
         client = KafkaClient(bootstrap, properties)
         for other in [other for other in _clients if other[1] == cluster_id]:
-            _close_later(_clients.pop(other))
+            close_later(_clients.pop(other))
         _clients[key] = client
         return client
 
@@ -111,12 +111,12 @@ def drop_client(cluster_id: int) -> None:
     """Forget the process' client of a cluster, so that the next call makes a new one."""
     with _lock:
         for key in [key for key in _clients if key[1] == cluster_id]:
-            _close_later(_clients.pop(key))
+            close_later(_clients.pop(key))
 
 
-def _close_later(client: KafkaClient) -> None:
+def close_later(client: KafkaClient, *, seconds: float = CLOSE_AFTER_SECONDS) -> None:
     """Closing can take seconds and happens where the last reference goes: in a thread of its own."""
-    timer = threading.Timer(CLOSE_AFTER_SECONDS, _close, [client])
+    timer = threading.Timer(seconds, _close, [client])
     timer.daemon = True
     timer.start()
 

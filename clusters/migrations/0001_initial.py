@@ -7,130 +7,225 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
+        ("accounts", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Cluster',
+            name="Cluster",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=63, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9-]{1,63}\\Z')])),
-                ('bootstrap', models.CharField(max_length=1000)),
-                ('properties', models.JSONField(default=dict)),
-                ('secrets', models.JSONField(default=dict)),
-                ('prometheus_url', models.CharField(blank=True, default='', max_length=500)),
-                ('controllers', models.CharField(blank=True, default='', max_length=1000)),
-                ('group_allow', models.JSONField(default=list)),
-                ('group_deny', models.JSONField(default=list)),
-                ('topic_allow', models.JSONField(default=list)),
-                ('topic_deny', models.JSONField(default=list)),
-                ('kafka_cluster_id', models.CharField(blank=True, default='', max_length=64)),
-                ('brokers', models.JSONField(default=list)),
-                ('configuration_version', models.PositiveIntegerField(default=1)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('removed_at', models.DateTimeField(blank=True, null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=63,
+                        unique=True,
+                        validators=[django.core.validators.RegexValidator("^[a-z0-9-]{1,63}\\Z")],
+                    ),
+                ),
+                ("bootstrap", models.CharField(max_length=1000)),
+                ("properties", models.JSONField(default=dict)),
+                ("secrets", models.JSONField(default=dict)),
+                ("prometheus_url", models.CharField(blank=True, default="", max_length=500)),
+                ("controllers", models.CharField(blank=True, default="", max_length=1000)),
+                ("group_allow", models.JSONField(default=list)),
+                ("group_deny", models.JSONField(default=list)),
+                ("topic_allow", models.JSONField(default=list)),
+                ("topic_deny", models.JSONField(default=list)),
+                ("kafka_cluster_id", models.CharField(blank=True, default="", max_length=64)),
+                ("brokers", models.JSONField(default=list)),
+                ("configuration_version", models.PositiveIntegerField(default=1)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("removed_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('name__regex', '^[a-z0-9-]{1,63}$')), name='clusters_cluster_name_form')],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("name__regex", "^[a-z0-9-]{1,63}$")), name="clusters_cluster_name_form"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Source',
+            name="Source",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(max_length=40)),
-                ('period_seconds', models.PositiveSmallIntegerField(default=5)),
-                ('enabled', models.BooleanField(default=True)),
-                ('claimed_slot', models.BigIntegerField(default=-1)),
-                ('last_started_at', models.DateTimeField(blank=True, null=True)),
-                ('last_success_at', models.DateTimeField(blank=True, null=True)),
-                ('last_error', models.CharField(blank=True, default='', max_length=500)),
-                ('last_error_code', models.CharField(blank=True, default='', max_length=60)),
-                ('entity_errors', models.JSONField(default=list)),
-                ('breaker_state', models.CharField(choices=[('closed', 'closed'), ('open', 'open'), ('half_open', 'half_open')], default='closed', max_length=10)),
-                ('breaker_opened_at', models.DateTimeField(blank=True, null=True)),
-                ('requests', models.JSONField(default=dict)),
-                ('cluster', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sources', to='clusters.cluster')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("kind", models.CharField(max_length=40)),
+                ("period_seconds", models.PositiveSmallIntegerField(default=5)),
+                ("enabled", models.BooleanField(default=True)),
+                ("claimed_slot", models.BigIntegerField(default=-1)),
+                ("last_started_at", models.DateTimeField(blank=True, null=True)),
+                ("last_success_at", models.DateTimeField(blank=True, null=True)),
+                ("last_error", models.CharField(blank=True, default="", max_length=500)),
+                ("last_error_code", models.CharField(blank=True, default="", max_length=60)),
+                ("entity_errors", models.JSONField(default=list)),
+                (
+                    "breaker_state",
+                    models.CharField(
+                        choices=[("closed", "closed"), ("open", "open"), ("half_open", "half_open")],
+                        default="closed",
+                        max_length=10,
+                    ),
+                ),
+                ("breaker_opened_at", models.DateTimeField(blank=True, null=True)),
+                ("requests", models.JSONField(default=dict)),
+                (
+                    "cluster",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="sources", to="clusters.cluster"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='PollRun',
+            name="PollRun",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slot', models.BigIntegerField()),
-                ('status', models.CharField(choices=[('running', 'Running'), ('ok', 'Ok'), ('partial', 'Partial'), ('failed', 'Failed'), ('skipped', 'Skipped')], default='running', max_length=10)),
-                ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('error_code', models.CharField(blank=True, default='', max_length=60)),
-                ('error', models.CharField(blank=True, default='', max_length=500)),
-                ('entity_errors', models.JSONField(default=list)),
-                ('counts', models.JSONField(default=dict)),
-                ('requests', models.JSONField(default=dict)),
-                ('worker', models.CharField(blank=True, default='', max_length=80)),
-                ('source', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='runs', to='clusters.source')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("slot", models.BigIntegerField()),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("running", "Running"),
+                            ("ok", "Ok"),
+                            ("partial", "Partial"),
+                            ("failed", "Failed"),
+                            ("skipped", "Skipped"),
+                        ],
+                        default="running",
+                        max_length=10,
+                    ),
+                ),
+                ("started_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                ("error_code", models.CharField(blank=True, default="", max_length=60)),
+                ("error", models.CharField(blank=True, default="", max_length=500)),
+                ("entity_errors", models.JSONField(default=list)),
+                ("counts", models.JSONField(default=dict)),
+                ("requests", models.JSONField(default=dict)),
+                ("worker", models.CharField(blank=True, default="", max_length=80)),
+                (
+                    "source",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="runs", to="clusters.source"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Topic',
+            name="Topic",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=249)),
-                ('topic_id', models.CharField(blank=True, default='', max_length=36)),
-                ('partitions', models.PositiveIntegerField(default=0)),
-                ('cleanup_policy', models.CharField(blank=True, default='', max_length=30)),
-                ('timestamp_type', models.CharField(blank=True, default='', max_length=20)),
-                ('produce_rate', models.FloatField(null=True)),
-                ('first_seen_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('vanished_at', models.DateTimeField(blank=True, null=True)),
-                ('client', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='accounts.client')),
-                ('cluster', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='topics', to='clusters.cluster')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=249)),
+                ("topic_id", models.CharField(blank=True, default="", max_length=36)),
+                ("partitions", models.PositiveIntegerField(default=0)),
+                ("cleanup_policy", models.CharField(blank=True, default="", max_length=30)),
+                ("timestamp_type", models.CharField(blank=True, default="", max_length=20)),
+                ("produce_rate", models.FloatField(null=True)),
+                ("first_seen_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("vanished_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "client",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="accounts.client",
+                    ),
+                ),
+                (
+                    "cluster",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="topics", to="clusters.cluster"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Finding',
+            name="Finding",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('dedupe_key', models.CharField(max_length=400)),
-                ('kind', models.CharField(max_length=60)),
-                ('severity', models.CharField(choices=[('warning', 'warning'), ('critical', 'critical')], max_length=10)),
-                ('entity', models.CharField(max_length=400)),
-                ('title', models.CharField(max_length=400)),
-                ('reason', models.TextField(blank=True, default='')),
-                ('inputs', models.JSONField(default=dict)),
-                ('opened_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('last_seen_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('closed_at', models.DateTimeField(blank=True, null=True)),
-                ('client', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='accounts.client')),
-                ('cluster', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='findings', to='clusters.cluster')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("dedupe_key", models.CharField(max_length=400)),
+                ("kind", models.CharField(max_length=60)),
+                (
+                    "severity",
+                    models.CharField(choices=[("warning", "warning"), ("critical", "critical")], max_length=10),
+                ),
+                ("entity", models.CharField(max_length=400)),
+                ("title", models.CharField(max_length=400)),
+                ("reason", models.TextField(blank=True, default="")),
+                ("inputs", models.JSONField(default=dict)),
+                ("opened_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("last_seen_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("closed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "client",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="accounts.client",
+                    ),
+                ),
+                (
+                    "cluster",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="findings",
+                        to="clusters.cluster",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['-opened_at'], name='clusters_finding_opened')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('closed_at__isnull', True)), fields=('dedupe_key',), name='clusters_finding_once_while_open')],
+                "indexes": [models.Index(fields=["-opened_at"], name="clusters_finding_opened")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("closed_at__isnull", True)),
+                        fields=("dedupe_key",),
+                        name="clusters_finding_once_while_open",
+                    )
+                ],
             },
         ),
         migrations.AddConstraint(
-            model_name='source',
-            constraint=models.UniqueConstraint(fields=('cluster', 'kind'), name='clusters_source_once_per_cluster_kind'),
+            model_name="source",
+            constraint=models.UniqueConstraint(
+                fields=("cluster", "kind"), name="clusters_source_once_per_cluster_kind"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='source',
-            constraint=models.CheckConstraint(condition=models.Q(('period_seconds__gte', 1), ('period_seconds__lte', 3600)), name='clusters_source_period_range'),
+            model_name="source",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("period_seconds__gte", 1), ("period_seconds__lte", 3600)),
+                name="clusters_source_period_range",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='pollrun',
-            constraint=models.UniqueConstraint(fields=('source', 'slot'), name='clusters_pollrun_once_per_slot'),
+            model_name="pollrun",
+            constraint=models.UniqueConstraint(fields=("source", "slot"), name="clusters_pollrun_once_per_slot"),
         ),
         migrations.AddConstraint(
-            model_name='pollrun',
-            constraint=models.CheckConstraint(condition=models.Q(('ended_at__isnull', True), ('ended_at__gte', models.F('started_at')), _connector='OR'), name='clusters_pollrun_ends_after_start'),
+            model_name="pollrun",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("ended_at__isnull", True), ("ended_at__gte", models.F("started_at")), _connector="OR"
+                ),
+                name="clusters_pollrun_ends_after_start",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='topic',
-            constraint=models.UniqueConstraint(condition=models.Q(('vanished_at__isnull', True)), fields=('cluster', 'name'), name='clusters_topic_once_while_present'),
+            model_name="topic",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("vanished_at__isnull", True)),
+                fields=("cluster", "name"),
+                name="clusters_topic_once_while_present",
+            ),
         ),
     ]

@@ -1,0 +1,29 @@
+"""Every change to clusters, sources and findings."""
+
+from clusters.services.clusters import (
+    Filters,
+    cluster_add,
+    cluster_change,
+    cluster_connection_test,
+    cluster_remove,
+    connection_test,
+    prometheus_test,
+    secrets_rotate,
+    source_change,
+)
+from clusters.services.findings import finding_close, finding_open, finding_touch
+
+__all__ = [
+    "Filters",
+    "cluster_add",
+    "cluster_change",
+    "cluster_connection_test",
+    "cluster_remove",
+    "connection_test",
+    "finding_close",
+    "finding_open",
+    "finding_touch",
+    "prometheus_test",
+    "secrets_rotate",
+    "source_change",
+]
