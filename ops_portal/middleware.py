@@ -1,6 +1,8 @@
 """Middleware that every request passes."""
 
+import logging
 import re
+import time
 import uuid
 from collections.abc import Awaitable, Callable
 
@@ -9,7 +11,11 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
+logger = logging.getLogger(__name__)
+
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+_UNLOGGED = frozenset({"healthz", "readyz"})  # asked every few seconds by machines
 
 
 def current_request_id() -> str:
@@ -32,19 +38,33 @@ class RequestIdMiddleware:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        request_id = _request_id(request)
+        request_id, began = _request_id(request), time.monotonic()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             response = self.get_response(request)
             if isinstance(response, HttpResponseBase):
-                response["X-Request-ID"] = request_id
-                return response
-        return self._answer(response, request_id)
+                return _finished(request, response, request_id, began)
+        return self._answer(request, response, request_id, began)
 
-    async def _answer(self, awaited: Awaitable[HttpResponseBase], request_id: str) -> HttpResponseBase:
+    async def _answer(
+        self, request: HttpRequest, awaited: Awaitable[HttpResponseBase], request_id: str, began: float
+    ) -> HttpResponseBase:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
-            response = await awaited
-            response["X-Request-ID"] = request_id
-            return response
+            return _finished(request, await awaited, request_id, began)
+
+
+def _finished(request: HttpRequest, response: HttpResponseBase, request_id: str, began: float) -> HttpResponseBase:
+    """Mark the answer and write its line: the route's pattern, because the path itself may carry a secret."""
+    response["X-Request-ID"] = request_id
+    match = request.resolver_match
+    if match is not None and match.url_name not in _UNLOGGED:
+        fields = {
+            "method": request.method,
+            "route": match.route,
+            "status": response.status_code,
+            "seconds": round(time.monotonic() - began, 4),
+        }
+        logger.info("web.request_served", extra=fields)
+    return response
 
 
 def _request_id(request: HttpRequest) -> str:

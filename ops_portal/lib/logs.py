@@ -17,12 +17,13 @@ _SECRET_KEY = re.compile(
 _SECRET_TEXT = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
     r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"  # a JWT
+    r"|(?<=/sign-in/)[\w-]{16,}"  # a one-time link
     r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"  # user and password of an address
     r"|(?i:(?<=bearer )|(?<=basic ))[\w.~+/=-]{8,}"
     r"|(?i:(?<=password=)|(?<=passwd=)|(?<=secret=)|(?<=token=)|(?<=password: )|(?<=secret: ))[^\s,;&'\"]+",
     re.DOTALL,
 )
-_NOT_LOGGED = ("taskName",)  # attributes that asyncio and Celery add to every record
+_NOT_LOGGED = ("taskName", "request", "server_time")  # what asyncio and Django add to a record; a request holds cookies
 
 
 def redact(_: Any, __: str, event: EventDict) -> EventDict:

@@ -77,7 +77,7 @@ def start_services(supervisor: Supervisor, *, database_url: str, valkey_url: str
 
 def portal_children(host: str, port: int, *, poll_threads: int = 8) -> list[Child]:
     """Web, both workers and beat."""
-    celery = (sys.executable, "-m", "celery", "-A", "ops_portal")
+    celery = (sys.executable, "-m", "celery", "--quiet", "-A", "ops_portal")
     quiet = ("--without-gossip", "--without-mingle")  # a restarted broker is taken up again in half the time
     return [
         Child(

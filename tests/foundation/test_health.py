@@ -97,3 +97,17 @@ def test_an_async_view_has_its_id_too() -> None:
 
     response = asyncio.run(run())
     assert response.content.decode() == response["X-Request-ID"]
+
+
+@pytest.mark.django_db
+def test_a_served_request_leaves_one_line_with_its_route_and_nothing_of_its_parameters(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", logger="ops_portal.middleware"):
+        client.get("/sign-in/not-a-link-that-exists?password=hunter22")
+        client.get("/healthz")
+    (record,) = [record for record in caplog.records if record.name == "ops_portal.middleware"]
+    assert record.getMessage() == "web.request_served"
+    assert (record.__dict__["method"], record.__dict__["route"]) == ("GET", "sign-in/<str:text>")
+    assert "hunter22" not in str(record.__dict__)
+    assert "not-a-link" not in str(record.__dict__)

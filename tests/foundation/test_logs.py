@@ -46,6 +46,7 @@ def test_line_has_time_level_logger_fields_and_bound_ids(lines: Any) -> None:
         "Authorization: Bearer hunter22hunter22",
         "sasl.password=hunter22, next",
         "token=hunter22&x=1",
+        "Gone: /sign-in/hunter22hunter22hunter22",
         "eyJhbGciOiJIUzI1NiJ9.hunter22hunter22.c2ln",
         "-----BEGIN PRIVATE KEY-----\nhunter22\n-----END PRIVATE KEY-----",
         "-----BEGIN EC PRIVATE KEY-----\nhunter22",
