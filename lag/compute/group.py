@@ -1,17 +1,17 @@
 """One group in one cycle: members, partitions, sums, rates, verdict and events."""
 
-from clusters.ports import GroupType, Partition
+from clusters.ports import GroupType
 from lag.compute.log import ClusterLog
 from lag.compute.membership import take_description, take_listing
 from lag.compute.memory import GroupMemory, PartitionMemory, TopicMemory
-from lag.compute.partition import REBALANCE_GRACE_SECONDS, Surroundings, assess_partition
+from lag.compute.partition import assess_partition, blank
+from lag.compute.rules import REBALANCE_GRACE_SECONDS, Surroundings
 from lag.compute.summary import summarise, take_sums, without_numbers
 from lag.compute.types import (
     Committed,
     GroupEvent,
     GroupReading,
     GroupResult,
-    Inputs,
     LagSettings,
     PartitionResult,
 )
@@ -194,37 +194,10 @@ def _take_bare(
         memory.bare[partition] = since, end
         records = entry.end - (entry.start or 0)
         late = records > 0 and now - since >= settings.no_commits_seconds
-        waiting.setdefault(partition[0], []).append(
-            _bare_result(partition, log, around, records, now - since, late=late)
+        result = blank(partition, None, entry, around)._replace(
+            verdict=Verdict.NO_COMMITS if late else Verdict.OK,
+            rule="no_commits" if late else "no_commit_yet",
+            inputs={"records": records, "seconds_without_commit": round(now - since, 1)},
         )
+        waiting.setdefault(partition[0], []).append(result)
     return waiting
-
-
-def _bare_result(
-    partition: Partition, log: ClusterLog, around: Surroundings, records: int, waited: float, *, late: bool
-) -> PartitionResult:
-    entry = log.partitions[partition]
-    member, host = around.assignment.get(partition, (None, None))
-    inputs: Inputs = {"records": records, "seconds_without_commit": round(waited, 1)}
-    return PartitionResult(
-        topic=partition[0],
-        partition=partition[1],
-        committed=None,
-        start=entry.start,
-        end=entry.measured(around.settings.read_committed),
-        high_watermark=entry.end,
-        lag_records=None,
-        unread_since=None,
-        bound=None,
-        method=None,
-        verdict=Verdict.NO_COMMITS if late else Verdict.OK,
-        rule="no_commits" if late else "no_commit_yet",
-        inputs=inputs,
-        flags=(),
-        lost=0,
-        member_id=member,
-        host=host,
-        committed_at=None,
-        catch_up_seconds=None,
-        read_at=entry.read_at,
-    )

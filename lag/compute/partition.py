@@ -1,38 +1,13 @@
-"""One partition of a group: unread records, seconds, and the verdict with the rule that fired (interfaces.md 4)."""
-
-from dataclasses import dataclass, field
+"""One partition of a group in one cycle: its commit, unread records and their age; rules.py gives the verdict."""
 
 from clusters.ports import Partition
 from lag.compute.log import PartitionLog
-from lag.compute.memory import INTERVALS_KEPT, NEVER, SAMPLE_STEP_SECONDS, WINDOW_SECONDS, PartitionMemory, Trough
+from lag.compute.memory import INTERVALS_KEPT, NEVER, SAMPLE_STEP_SECONDS, WINDOW_SECONDS, PartitionMemory
+from lag.compute.rules import OPEN_TXN_SECONDS, Surroundings, judge
 from lag.compute.seconds import locate, next_question
 from lag.compute.types import GroupEvent, Inputs, LagSettings, PartitionResult, TopicFacts
 from lag.verdicts import EventKind, Flag, Method, Verdict
-from ops_portal.lib.units import is_stale, stale_after_seconds
-
-TAIL_RECORDS = 2  # transaction markers at the end of a log are never read
-OPEN_TXN_SECONDS = 30.0  # a transaction open for longer is worth a flag
-REBALANCE_GRACE_SECONDS = 15.0  # a small step back in a rebalance is a duplicate commit until it stays
-NOISE_SECONDS = 2.0  # lag that changed by less within a minute neither falls nor grows
-BATCH_SHARE = 1.5  # lag of a batch committer is normal up to this many commit intervals
-SECONDS, RECORDS = "change_seconds", "change_records"  # what a change of lag is counted in
-REFRESH_SHARE = 0.1  # a standing alarm tells its duration anew each time it grew by a tenth
-
-
-@dataclass(slots=True)
-class Surroundings:
-    """What a partition needs to know of its group and of the cycle."""
-
-    settings: LagSettings
-    now: float
-    before: float  # previous good reading, or now at the first
-    memberless_since: float | None  # None = has members
-    memberless_before: bool  # also at the previous reading, of a group that is known to work with members
-    standalone: bool  # commits without ever being a member
-    rebalancing: bool  # now or a moment ago
-    group_interval: float  # longest commit interval of the group
-    assignment: dict[Partition, tuple[str, str]]  # member id and host
-    events: list[GroupEvent] = field(default_factory=list)
+from ops_portal.lib.units import is_stale
 
 
 def assess_partition(
@@ -46,9 +21,8 @@ def assess_partition(
     """Advance the memory of one partition by one reading and judge it. Sets `part.next_due`."""
     settings, now = around.settings, around.now
     moved = offset != part.committed
-    interval = now - part.waiting_since if moved and part.waiting_since is not None else None
     if moved:
-        _take_commit(part, partition, offset, interval, around)
+        _take_commit(part, partition, offset, around)
     end = log.measured(settings.read_committed) if log is not None else None
     if log is None or log.start is None or end is None or log.end is None:
         return _unknown(part, partition, log, around, "not_read", {})
@@ -61,21 +35,13 @@ def assess_partition(
     _take_start(part, partition, offset, log.start, around)
     position = max(offset, log.start)
     records = max(0, end - position)
-    _take_waiting(part, records, moved, now)
+    part.waiting_since = None if records == 0 else part.waiting_since or now
     _take_seconds(part, position, records, log, facts, around)
     _take_trough(part, records, moved, around)
     part.end = end
-    verdict, rule, inputs, catch_up = _judge(part, offset, records, log, around)
+    verdict, rule, inputs, catch_up = judge(part, offset, records, log, around)
     part.verdict = verdict
-    flags = _flags(part, log, settings, now)
-    member = around.assignment.get(partition)
-    result = PartitionResult(
-        topic=partition[0],
-        partition=partition[1],
-        committed=offset,
-        start=log.start,
-        end=end,
-        high_watermark=log.end,
+    part.result = blank(partition, offset, log, around)._replace(
         lag_records=records,
         unread_since=part.since,
         bound=part.bound,
@@ -83,16 +49,41 @@ def assess_partition(
         verdict=verdict,
         rule=rule,
         inputs=inputs,
-        flags=flags,
+        flags=_flags(part, log, settings, now),
         lost=max(0, log.start - offset),
-        member_id=member[0] if member else None,
-        host=member[1] if member else None,
         committed_at=part.committed_at,
         catch_up_seconds=catch_up,
-        read_at=log.read_at,
     )
-    part.result = result
-    return result
+    return part.result
+
+
+def blank(
+    partition: Partition, committed: int | None, log: PartitionLog | None, around: Surroundings
+) -> PartitionResult:
+    """Offsets and owner of a partition, and nothing said of its lag."""
+    member_id, host = around.assignment.get(partition, (None, None))
+    return PartitionResult(
+        topic=partition[0],
+        partition=partition[1],
+        committed=committed,
+        start=log.start if log else None,
+        end=log.measured(around.settings.read_committed) if log else None,
+        high_watermark=log.end if log else None,
+        lag_records=None,
+        unread_since=None,
+        bound=None,
+        method=None,
+        verdict=Verdict.OK,
+        rule="",
+        inputs={},
+        flags=(),
+        lost=0,
+        member_id=member_id,
+        host=host,
+        committed_at=None,
+        catch_up_seconds=None,
+        read_at=log.read_at if log else None,
+    )
 
 
 def _unknown(
@@ -104,41 +95,23 @@ def _unknown(
     inputs: Inputs,
 ) -> PartitionResult:
     """Offsets that say nothing of lag: nothing is made up, the evidence stays in the inputs."""
-    member = around.assignment.get(partition)
     part.verdict, part.next_due = Verdict.UNKNOWN, NEVER
-    part.since = part.bound = part.method = part.position = None
+    part.position = part.since = part.bound = part.method = part.trough = None
     part.settled = True
-    part.waiting_since = part.trough = None
     part.troughs.clear()
-    part.result = PartitionResult(
-        topic=partition[0],
-        partition=partition[1],
-        committed=part.committed,
-        start=log.start if log else None,
-        end=log.measured(around.settings.read_committed) if log else None,
-        high_watermark=log.end if log else None,
-        lag_records=None,
-        unread_since=None,
-        bound=None,
-        method=None,
+    part.result = blank(partition, part.committed, log, around)._replace(
         verdict=Verdict.UNKNOWN,
         rule=rule,
         inputs=inputs,
         flags=(Flag.BEYOND_END,) if rule == "beyond_end" else (),
-        lost=0,
-        member_id=member[0] if member else None,
-        host=member[1] if member else None,
         committed_at=part.committed_at,
-        catch_up_seconds=None,
-        read_at=log.read_at if log else None,
     )
     return part.result
 
 
-def _take_commit(
-    part: PartitionMemory, partition: Partition, offset: int, interval: float | None, around: Surroundings
-) -> None:
+def _take_commit(part: PartitionMemory, partition: Partition, offset: int, around: Surroundings) -> None:
     old, part.committed, part.committed_at = part.committed, offset, around.now
+    waiting_since, part.waiting_since = part.waiting_since, None
     member = around.assignment.get(partition, (None, None))[0]
     if offset < old:
         around.events.append(
@@ -149,8 +122,8 @@ def _take_commit(
         part.rewound_from = max(old, part.rewound_from or 0)
         return
     part.advance = offset - old
-    if interval is not None:
-        part.intervals = [*part.intervals[1 - INTERVALS_KEPT :], interval]
+    if waiting_since is not None:
+        part.intervals = [*part.intervals[1 - INTERVALS_KEPT :], max(0.0, around.now - waiting_since)]
     if part.rewound_from is not None and offset >= part.rewound_from:
         part.rewound_from = None
     if around.memberless_before and around.memberless_since is not None and not around.standalone:
@@ -173,13 +146,6 @@ def _take_start(part: PartitionMemory, partition: Partition, offset: int, start:
                 EventKind.TRUNCATED, part.truncated_after, around.now, *partition, member, offset, start, start - offset
             )
         )
-
-
-def _take_waiting(part: PartitionMemory, records: int, moved: bool, now: float) -> None:
-    if records == 0:
-        part.waiting_since = None
-    elif moved or part.waiting_since is None:
-        part.waiting_since = now
 
 
 def _take_seconds(
@@ -220,158 +186,9 @@ def _take_trough(part: PartitionMemory, records: int, moved: bool, around: Surro
         del part.troughs[0]
 
 
-def _judge(
-    part: PartitionMemory, offset: int, records: int, log: PartitionLog, around: Surroundings
-) -> tuple[Verdict, str, Inputs, float | None]:
-    """(verdict, rule, what the rule looked at, seconds to catch up); the first rule that holds, worst first."""
-    now, settings = around.now, around.settings
-    due = _clerical_due(part, log, settings, now)
-    if part.truncation_confirmed and log.start is not None:
-        part.next_due = due
-        return (
-            Verdict.TRUNCATED,
-            "truncated",
-            {"committed": offset, "start": log.start, "lost": log.start - offset},
-            None,
-        )
-    if records == 0:
-        part.rewound_from = None  # whatever it went back from, everything is read
-        part.next_due = due
-        return Verdict.OK, "caught_up", {"lag_records": 0}, 0.0
-    tail_at = log.end_at + 2 * settings.period
-    is_tail = records <= TAIL_RECORDS and now >= tail_at
-    if is_tail:
-        part.next_due = due
-        return Verdict.OK, "tail", {"lag_records": records, "end_unchanged_seconds": now - log.end_at}, 0.0
-    idle_rule = _no_progress(part, records, around)
-    if idle_rule is not None and idle_rule[0] is not None:
-        part.next_due = min(due, now + max(settings.period, REFRESH_SHARE * idle_rule[1]))
-        return idle_rule[0], idle_rule[0].value, idle_rule[2], None
-    if idle_rule is not None:
-        due = min(due, idle_rule[1])
-    if part.rewound_from is not None:
-        grace_until = part.rewound_at + REBALANCE_GRACE_SECONDS
-        if now >= grace_until:
-            part.next_due = due
-            return Verdict.REWOUND, "rewound", {"from": part.rewound_from, "committed": offset}, None
-        due = min(due, grace_until)
-    verdict, rule, inputs, catch_up = _late(part, records, around)
-    if rule == "within_target" and part.since is not None:
-        due = min(due, part.since + inputs["target_seconds"])
-    elif rule != "within_target":
-        due = now
-    if records <= TAIL_RECORDS:
-        due = min(due, tail_at)
-    part.next_due = due
-    return verdict, rule, inputs, catch_up
-
-
-def _clerical_due(part: PartitionMemory, log: PartitionLog, settings: LagSettings, now: float) -> float:
-    if not part.settled or (part.truncated_after is not None and not part.truncation_confirmed):
-        return now
-    if settings.read_committed and log.open_since is not None and now < log.open_since + OPEN_TXN_SECONDS:
-        return log.open_since + OPEN_TXN_SECONDS
-    return NEVER
-
-
-def _no_progress(
-    part: PartitionMemory, records: int, around: Surroundings
-) -> tuple[Verdict | None, float, Inputs] | None:
-    """(verdict, seconds without progress, inputs), or (None, time at which it would be one, {})."""
-    settings, now = around.settings, around.now
-    longest = part.longest_interval or around.group_interval
-    threshold = max(settings.stalled_seconds, 3 * longest, settings.commit_interval or 0.0)
-    since, verdict = part.waiting_since or now, Verdict.STALLED
-    if around.memberless_since is not None:
-        verdict = Verdict.STOPPED
-        if around.standalone:  # never had members: what counts is whether it commits
-            since = max(since, part.committed_at or 0.0)
-        else:
-            since, threshold = max(around.memberless_since, part.committed_at or 0.0), settings.stopped_seconds
-    idle = now - since
-    if idle < threshold:
-        return None, since + threshold, {}
-    inputs: Inputs = {
-        "lag_records": records,
-        "seconds_without_progress": round(idle, 1),
-        "threshold_seconds": threshold,
-    }
-    if verdict is Verdict.STALLED:
-        inputs["longest_commit_interval_seconds"] = round(longest, 1)
-        inputs["commit_interval_seconds"] = settings.commit_interval
-    return verdict, idle, inputs
-
-
-def _late(part: PartitionMemory, records: int, around: Surroundings) -> tuple[Verdict, str, Inputs, float | None]:
-    settings, now = around.settings, around.now
-    longest = max(part.longest_interval or around.group_interval, settings.commit_interval or 0.0)
-    target = max(settings.target_seconds, BATCH_SHARE * longest)
-    inputs: Inputs = {"lag_records": records, "target_seconds": target}
-    if part.since is None:
-        return Verdict.OK, "within_target", inputs, None
-    seconds = now - part.since
-    catch_up = _catch_up(part, records, around) if part.troughs else 0.0
-    if seconds <= target:
-        return Verdict.OK, "within_target", inputs, catch_up
-    inputs["lag_seconds"] = round(seconds, 1)
-    change = _change(part, records, longest, around)
-    if change is None:
-        return Verdict.UNKNOWN, "first_reading", inputs, None
-    difference, apart, noise, unit = change
-    inputs[unit], inputs["over_seconds"] = round(difference, 1) if unit == SECONDS else int(difference), round(apart, 1)
-    falling = difference < -noise or (difference <= noise and part.verdict is Verdict.CATCHING_UP)
-    if falling:
-        return Verdict.CATCHING_UP, "catching_up", inputs, catch_up
-    return Verdict.FALLING_BEHIND, "falling_behind", inputs, None
-
-
-def _change(
-    part: PartitionMemory, records: int, longest: float, around: Surroundings
-) -> tuple[float, float, float, str] | None:
-    """(lag now minus about a minute ago, seconds between, noise, unit); None when there is one reading only.
-
-    Lag right after a commit is compared with lag right after an earlier commit: between commits lag grows a second per
-    second, which says nothing. Only a partition that commits no more is measured by the clock.
-    """
-    now, settings = around.now, around.settings
-    if part.since is None:
-        return None
-    current: Trough = (now, part.since if part.bound is not None else None, records)
-    commits = part.committed_at is not None and now - part.committed_at <= max(2 * longest, 2 * settings.period)
-    if commits and part.trough is not None:
-        current = part.trough
-    if not part.troughs:
-        return now - part.since, now - part.first_seen, NOISE_SECONDS, SECONDS  # was in time a moment ago
-    then = part.troughs[0]
-    apart = current[0] - then[0]
-    if apart <= 0:
-        if now <= part.first_seen:
-            return None
-        current, apart = (now, part.since if part.bound is not None else None, records), now - then[0]
-        if apart <= 0:
-            return now - part.since, 0.0, NOISE_SECONDS, SECONDS
-    if current[1] is None or then[1] is None:  # lower bounds do not compare, records do
-        return float(current[2] - then[2]), apart, 0.0, RECORDS
-    return (current[0] - current[1]) - (then[0] - then[1]), apart, max(NOISE_SECONDS, part.bound or 0.0), SECONDS
-
-
-def _catch_up(part: PartitionMemory, records: int, around: Surroundings) -> float | None:
-    """Seconds until nothing is unread at the speed of the last minute; None when it does not converge."""
-    then = part.troughs[0]
-    last = part.trough or (around.now, part.since, records)
-    if last[0] <= then[0] or last[2] >= then[2]:
-        return None
-    return records * (last[0] - then[0]) / (then[2] - last[2])
-
-
 def _flags(part: PartitionMemory, log: PartitionLog, settings: LagSettings, now: float) -> tuple[Flag, ...]:
     approximate = part.approximate and part.method is not Method.CAUGHT_UP
     held = settings.read_committed and log.open_since is not None and now - log.open_since >= OPEN_TXN_SECONDS
     if not approximate and not held:
         return ()
     return ((Flag.APPROXIMATE,) if approximate else ()) + ((Flag.OPEN_TXN,) if held else ())
-
-
-def stale_at(read_at: float, settings: LagSettings) -> float:
-    """When a value read at `read_at` must no longer be taken for current."""
-    return read_at + stale_after_seconds(settings.period)
