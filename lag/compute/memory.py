@@ -1,7 +1,7 @@
 """What must survive between cycles, on any worker: kept as small as the rules allow, and as plain JSON values in storage."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from clusters.ports import GroupState, Partition
@@ -18,6 +18,7 @@ Trough = tuple[
     float, float | None, int
 ]  # at, unread since, unread records: lag right after a commit, without the saw-tooth
 
+NEVER = math.inf
 MEMBERLESS = (GroupState.EMPTY, GroupState.DEAD)
 
 
@@ -85,42 +86,53 @@ class PartitionMemory:
         return max(self.intervals, default=0.0)
 
     def to_plain(self) -> list[Any]:
-        return [
+        """A short list: what is as usual at the end is left out."""
+        plain = [
             self.committed,
             self.end,
             self.first_seen,
             self.committed_at,
+            self.advance,
+            self.method,
+            None if self.position is None else self.position - self.committed,
+            self.since,
+            self.bound,
+            self.settled,
             self.waiting_since,
             self.intervals,
-            self.advance,
             self.rewound_from,
             self.rewound_at,
             self.truncated_after,
             self.truncation_confirmed,
-            self.position,
-            self.since,
-            self.bound,
-            self.method,
             self.approximate,
-            self.settled,
             self.trough,
             self.troughs,
             self.verdict,
         ]
+        length = len(plain)
+        while length > USUAL_FROM and plain[length - 1] == USUAL[length - 1 - USUAL_FROM]:
+            length -= 1
+        return plain[:length]
 
     @classmethod
     def from_plain(cls, plain: list[Any]) -> "PartitionMemory":
         memory = cls(plain[0], plain[2])
-        memory.end = plain[1]
-        memory.committed_at, memory.waiting_since, memory.intervals, memory.advance = plain[3:7]
-        memory.rewound_from, memory.rewound_at, memory.truncated_after, memory.truncation_confirmed = plain[7:11]
-        memory.position, memory.since, memory.bound = plain[11:14]
-        memory.method = None if plain[14] is None else Method(plain[14])
-        memory.approximate, memory.settled = plain[15:17]
-        memory.trough = None if plain[17] is None else (plain[17][0], plain[17][1], plain[17][2])
-        memory.troughs = [(at, since, records) for at, since, records in plain[18]]
-        memory.verdict = Verdict(plain[19])
+        row = [*plain, *USUAL[len(plain) - USUAL_FROM :]]
+        memory.end, memory.committed_at, memory.advance = row[1], row[3], row[4]
+        memory.method = None if row[5] is None else Method(row[5])
+        memory.position = None if row[6] is None else row[6] + memory.committed
+        memory.since, memory.bound, memory.settled, memory.waiting_since = row[7:11]
+        memory.intervals, memory.rewound_from, memory.rewound_at = list(row[11]), row[12], row[13]
+        memory.truncated_after, memory.truncation_confirmed, memory.approximate = row[14:17]
+        memory.trough = None if row[17] is None else (row[17][0], row[17][1], row[17][2])
+        memory.troughs = [(at, since, records) for at, since, records in row[18]]
+        memory.verdict = Verdict(row[19])
         return memory
+
+
+# Of a partition that has nothing unread, from the sixth field of its plain form on.
+USUAL: list[Any] = [Method.CAUGHT_UP, 0, None, 0.0, True, None, [], None, 0.0, None, False, False, None, [], Verdict.OK]
+USUAL_FROM = 5
 
 
 class TopicMemory:
@@ -222,9 +234,9 @@ class GroupMemory:
             "rebalance": self.rebalance,
             "alone": [self.memberless_since, self.had_members, self.commits_alone],
             "members": [[m.member_id, m.client_id, m.host, m.partitions] for m in self.members.values()],
-            "assignment": [[*partition, member] for partition, member in self.assignment.items()],
-            "bare": [[*partition, *seen] for partition, seen in self.bare.items()],
-            "parts": [[*partition, part.to_plain()] for partition, part in self.parts.items()],
+            "assignment": _by_topic(self.assignment),
+            "bare": _by_topic(self.bare),
+            "parts": _by_topic({partition: part.to_plain() for partition, part in self.parts.items()}),
             "topics": {topic: memory.to_plain() for topic, memory in self.topics.items()},
             "verdict": self.verdict,
             "searching": self.searching,
@@ -240,13 +252,24 @@ class GroupMemory:
         memory.rebalance = (plain["rebalance"][0], plain["rebalance"][1]) if plain["rebalance"] else None
         memory.memberless_since, memory.had_members, memory.commits_alone = plain["alone"]
         memory.members = {row[0]: MemberSeen(*row) for row in plain["members"]}
-        memory.assignment = {(topic, number): member for topic, number, member in plain["assignment"]}
-        memory.bare = {(topic, number): (since, end) for topic, number, since, end in plain["bare"]}
-        memory.parts = {(topic, number): PartitionMemory.from_plain(row) for topic, number, row in plain["parts"]}
+        memory.assignment = dict(_by_partition(plain["assignment"]))
+        memory.bare = {partition: (since, end) for partition, (since, end) in _by_partition(plain["bare"])}
+        memory.parts = {key: PartitionMemory.from_plain(row) for key, row in _by_partition(plain["parts"])}
         memory.topics = {topic: TopicMemory.from_plain(row) for topic, row in plain["topics"].items()}
         memory.verdict = Verdict(plain["verdict"]) if plain["verdict"] else None
         memory.searching = plain["searching"]
         return memory
 
 
-NEVER = math.inf
+def _by_topic(values: Mapping[Partition, Any]) -> dict[str, list[list[Any]]]:
+    """{topic: [[number, value], ...]}: each name stands once."""
+    found: dict[str, list[list[Any]]] = {}
+    for (topic, number), value in values.items():
+        found.setdefault(topic, []).append([number, value])
+    return found
+
+
+def _by_partition(plain: Mapping[str, list[list[Any]]]) -> Iterator[tuple[Partition, Any]]:
+    for topic, rows in plain.items():
+        for number, value in rows:
+            yield (topic, number), value

@@ -176,9 +176,9 @@ def _take_trough(part: PartitionMemory, records: int, moved: bool, around: Surro
     now = around.now
     if records == 0 or part.since is None or now - part.since <= around.settings.target_seconds / 2:
         part.troughs.clear()
-        part.trough = (now, part.since, records) if moved else None
+        part.trough = None
         return
-    if moved or part.trough is None:
+    if moved or (part.committed_at is None and not part.troughs):
         part.trough = (now, part.since if part.bound is not None else None, records)
         if not part.troughs or now - part.troughs[-1][0] >= SAMPLE_STEP_SECONDS:
             part.troughs.append(part.trough)

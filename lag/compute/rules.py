@@ -154,7 +154,7 @@ def _change(
     if commits and part.trough is not None:
         current = part.trough
     if not part.troughs:
-        return now - part.since, now - part.first_seen, NOISE_SECONDS, SECONDS  # was in time a moment ago
+        return now - part.since, now - part.since, NOISE_SECONDS, SECONDS  # no commit since it was in time
     then = part.troughs[0]
     apart = current[0] - then[0]
     if apart <= 0:
