@@ -16,6 +16,9 @@ from clusters.ports import EntityError, KafkaPort
 from ops_portal.lib.clock import Clock
 from ops_portal.lib.resilience import Deadline
 
+# A machine that is merely slow must not lose its worker again and again.
+WATCHDOG_MARGIN_SECONDS = 30.0
+
 Connect = Callable[[Cluster, Clock], KafkaPort]
 
 
@@ -101,4 +104,4 @@ def deadline_seconds(period_seconds: float) -> float:
 
 def watchdog_seconds(period_seconds: float) -> float:
     """When a run that did not heed its deadline costs its worker's life."""
-    return max(3 * period_seconds, deadline_seconds(period_seconds)) + 10.0
+    return max(3 * period_seconds, deadline_seconds(period_seconds)) + WATCHDOG_MARGIN_SECONDS

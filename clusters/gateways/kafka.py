@@ -22,7 +22,7 @@ from confluent_kafka.cimpl import _AdminClientImpl as Calls  # see kafka_calls
 
 from clusters.gateways.kafka_calls import Answer, Reply, in_flight
 from clusters.gateways.kafka_client import KafkaClient
-from clusters.gateways.kafka_errors import MOVED, entity_error, error_name, late
+from clusters.gateways.kafka_errors import MOVED, TIMED_OUT, entity_error, error_name, late
 from clusters.ports import (
     Broker,
     CommittedOffsets,
@@ -85,7 +85,7 @@ class ConfluentKafka:
         except (KafkaException, DeadlinePassed) as error:
             raise self._client.failure(_cause(error)) from None
         self.requests.add("Metadata")
-        self._client.forget_hints()
+        self._client.refreshed()
         topics: dict[str, TopicMeta] = {}
         leaders: dict[Partition, int] = {}
         errors: list[EntityError] = []
@@ -137,16 +137,21 @@ class ConfluentKafka:
     # --- Groups -------------------------------------------------------------------------------------------------------
 
     def list_groups(self, deadline: Deadline) -> GroupListings:
+        if not self._client.in_touch():
+            self.metadata(deadline)
+
         def send(_: None, reply: Reply[None], timeout: float) -> None:
             Calls.list_consumer_groups(self._client.admin, reply, request_timeout=timeout)
 
         answer = self._single(send, deadline)
         self.requests.add("ListGroups", self._client.brokers)
         if answer.error is not None:
+            self._client.lost_touch = True
             raise self._client.failure(answer.error)
         valid, failed = answer.value.valid or [], answer.value.errors or []
         if failed and not valid:
             raise self._client.failure(failed[0])
+        self._client.lost_touch |= bool(failed)
         groups = {
             listing.group_id: GroupListing(listing.group_id, _type(listing), _STATES[listing.state])
             for listing in valid
@@ -241,6 +246,7 @@ class ConfluentKafka:
             for partition in moved:
                 del failed[partition]
             failed |= self._list_once(again, deadline, read_committed, offsets, read_at)
+        self._client.lost_touch |= any(error is None or error_name(error) in TIMED_OUT for error in failed.values())
         errors = tuple(
             late(_name(partition)) if error is None else entity_error(_name(partition), error)
             for partition, error in failed.items()
@@ -317,10 +323,12 @@ class ConfluentKafka:
                     found[group] = read(group, answer)
                     continue
                 found[group] = failed(group, entity_error(f"group:{group}", error))
+                self._client.lost_touch |= error_name(error) in TIMED_OUT
                 if not attempt and error_name(error) in MOVED:
                     moved.append(group)
         for group in groups:
             if group not in found:
+                self._client.lost_touch = True
                 found[group] = failed(group, late(f"group:{group}"))
         return found
 
@@ -360,6 +368,7 @@ class ConfluentKafka:
     def _single(self, send: Callable[[None, Reply[None], float], None], deadline: Deadline) -> Answer[None]:
         for answer in in_flight([None], send, window=1, call_seconds=METADATA_SECONDS, deadline=deadline):
             return answer
+        self._client.lost_touch = True
         raise self._client.failure(TimeoutError())
 
     def _refresh(self, deadline: Deadline) -> bool:

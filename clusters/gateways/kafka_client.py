@@ -44,6 +44,8 @@ class KafkaClient:
     made_at: float = field(default_factory=time.monotonic)
     leaders: Mapping[Partition, int] = field(default_factory=dict)  # of the newest metadata
     brokers: int = 1
+    # After the loss of a broker the client asks the dead one on and on until it is made to read the metadata again.
+    lost_touch: bool = True
 
     def __post_init__(self) -> None:
         self._said: deque[tuple[float, str]] = deque(maxlen=50)
@@ -58,8 +60,7 @@ class KafkaClient:
 
     def hints(self) -> list[str]:
         """What the client said lately about its connections, oldest first."""
-        with contextlib.suppress(KafkaException):
-            self.admin.poll(0)
+        self._serve()
         since = time.monotonic() - HINT_SECONDS
         return [text for at, text in self._said if at >= since]
 
@@ -67,13 +68,23 @@ class KafkaClient:
         """The failure of the whole cluster that `error` stands for."""
         return cluster_failure(error, self.hints(), self.bootstrap)
 
-    def forget_hints(self) -> None:
-        """The cluster has answered: what was said before is no reason for anything later."""
-        with contextlib.suppress(KafkaException):
-            self.admin.poll(0)
+    def in_touch(self) -> bool:
+        """Whether no connection was lost since the newest metadata."""
+        self._serve()
+        return not self.lost_touch
+
+    def refreshed(self) -> None:
+        """The cluster has told its metadata: what was said before is no reason for anything later."""
+        self._serve()
         self._said.clear()
+        self.lost_touch = False
+
+    def _serve(self) -> None:
+        with contextlib.suppress(KafkaException):
+            self.admin.poll(0)  # runs `_remember` for what has happened
 
     def _remember(self, error: KafkaError) -> None:
+        self.lost_touch = True
         self._said.append((time.monotonic(), f"{error.name()} {error.str()}"))
 
     def _refused(self, error: Exception) -> str:

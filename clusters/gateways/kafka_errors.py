@@ -32,6 +32,8 @@ MOVED = frozenset(
     }
 )
 
+TIMED_OUT = frozenset({"_TIMED_OUT", "_TIMED_OUT_QUEUE", "_MSG_TIMED_OUT", "REQUEST_TIMED_OUT"})
+
 _ENTITY_CODES = {
     "GROUP_AUTHORIZATION_FAILED": "not_allowed",
     "TOPIC_AUTHORIZATION_FAILED": "not_allowed",

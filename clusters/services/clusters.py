@@ -1,5 +1,6 @@
 """Adding, changing, testing and removing clusters, each with its audit row. Secrets are sealed and never in audit or log."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from clusters.gateways import prometheus
 from clusters.gateways.connect import properties_of
 from clusters.gateways.kafka_client import drop_client
 from clusters.gateways.kafka_probe import ConnectionTest, probe_connection
-from clusters.models import Cluster, Finding, Source
+from clusters.models import CLUSTER_NAME, Cluster, Finding, Source
 from clusters.ports import GatewayFailed
 from clusters.properties import Properties, PropertiesRefused, check_bootstrap
 from clusters.services.findings import finding_close
@@ -37,6 +38,14 @@ class Filters:
     topic_deny: tuple[str, ...] = ()
 
 
+def cluster_name_check(*, name: str) -> None:
+    """Whether a cluster can be added under this name. Raises ValidationError."""
+    if not re.fullmatch(CLUSTER_NAME, name):
+        raise ValidationError({"name": ["A name has 1 to 63 lower-case letters, digits and dashes."]})
+    if Cluster.objects.filter(name=name, removed_at__isnull=True).exists():
+        raise ValidationError({"name": [f"There is a cluster named {name} already."]})
+
+
 @transaction.atomic(durable=True)
 def cluster_add(
     *,
@@ -49,6 +58,7 @@ def cluster_add(
     acting_user: User | None,
 ) -> Cluster:
     """Add a cluster and a source of every kind. Raises ValidationError with field -> texts."""
+    cluster_name_check(name=name)
     properties = properties or Properties()
     cluster = Cluster(name=name)
     _fill(cluster, bootstrap, prometheus_url, controllers, filters or Filters())
@@ -57,7 +67,7 @@ def cluster_add(
     try:
         with transaction.atomic():
             cluster.save()
-    except IntegrityError as error:
+    except IntegrityError as error:  # somebody else was faster
         raise ValidationError({"name": [f"There is a cluster named {name} already."]}) from error
     cluster.secrets = secrets.seal_all(properties.secret, table=TABLE, pk=cluster.pk)
     cluster.save(update_fields=["secrets"])
