@@ -75,7 +75,9 @@ def poll(*, cluster: Cluster, period: float, port: KafkaPort, clock: Clock, dead
         known.lock.release()
 
 
-def _poll(known: Known, cluster: Cluster, period: float, port: KafkaPort, clock: Clock, deadline: Deadline) -> PollReport:
+def _poll(
+    known: Known, cluster: Cluster, period: float, port: KafkaPort, clock: Clock, deadline: Deadline
+) -> PollReport:
     watch = _Watch()
     state.known_refresh(known)
     rules = rules_of(cluster, period)
@@ -84,12 +86,19 @@ def _poll(known: Known, cluster: Cluster, period: float, port: KafkaPort, clock:
     _compute(known, cycle, rules, port, clock, deadline, watch)
     stored = state.cycle_store(cluster=cluster, known=known, cycle=cycle)
     watch.lap("store")
-    return PollReport(cycle.errors, {**watch.seconds, **_counts(known, cycle), "written": stored.groups})
+    return PollReport(cycle.errors, {**watch.seconds, **_counts(known, cycle, stored)})
 
 
-def _counts(known: Known, cycle: Cycle) -> dict[str, float]:
-    committed = sum(len(r.committed.offsets) for r in cycle.readings.values() if r.committed is not None)
-    return {"groups": len(cycle.readings), "partitions": len(known.log.partitions), "committed": committed}
+def _counts(known: Known, cycle: Cycle, stored: state.Stored) -> dict[str, float]:
+    return {
+        "groups": len(cycle.readings),
+        "partitions": len(known.log.partitions),
+        "committed": sum(len(r.committed.offsets) for r in cycle.readings.values() if r.committed is not None),
+        "written": stored.groups,
+        "written_topics": stored.group_topics,
+        "events": stored.events,
+        "history_bytes": stored.history_bytes,
+    }
 
 
 # --- reading -------------------------------------------------------------------------------------------------------------
@@ -121,14 +130,18 @@ def _read(known: Known, rules: LagRules, port: KafkaPort, clock: Clock, deadline
     return cycle
 
 
-def _read_metadata(known: Known, cycle: Cycle, rules: LagRules, port: KafkaPort, clock: Clock, deadline: Deadline) -> None:
+def _read_metadata(
+    known: Known, cycle: Cycle, rules: LagRules, port: KafkaPort, clock: Clock, deadline: Deadline
+) -> None:
     metadata = port.metadata(deadline)
     known.metadata_at = clock.now()
     known.metadata_topics = {
         name: len(topic.partitions) for name, topic in metadata.topics.items() if rules.topic_allowed(name)
     }
     if not metadata.errors:
-        cycle.topic_partitions = {name: count for name, count in known.metadata_topics.items() if not name.startswith("__")}
+        cycle.topic_partitions = {
+            name: count for name, count in known.metadata_topics.items() if not name.startswith("__")
+        }
         known.log.forget([name for name in known.topics if name not in metadata.topics])
 
 
@@ -142,7 +155,9 @@ def _describe(
         most = max(1, int(DESCRIBE_SHARE * len(groups)))
         changed = [name for name in live if _state_changed(known.groups.get(name), groups[name])]
         wanted = set(changed[:most])
-        turn = [name for name in live if name > known.describe_from] + [name for name in live if name <= known.describe_from]
+        turn = [name for name in live if name > known.describe_from] + [
+            name for name in live if name <= known.describe_from
+        ]
         for name in turn[: most - len(wanted)]:
             wanted.add(name)
             known.describe_from = name
@@ -226,7 +241,9 @@ def _read_unmeasured(
             cycle.readings[name] = GroupReading(listing, None)
 
 
-def _read_offsets(known: Known, cycle: Cycle, rules: LagRules, port: KafkaPort, clock: Clock, deadline: Deadline) -> None:
+def _read_offsets(
+    known: Known, cycle: Cycle, rules: LagRules, port: KafkaPort, clock: Clock, deadline: Deadline
+) -> None:
     wanted: set[Partition] = set()
     stable_wanted: set[Partition] = set()
     for name, reading in cycle.readings.items():
@@ -316,9 +333,7 @@ def _compute(
     watch.lap("compute")
 
 
-def _look_up(
-    known: Known, cycle: Cycle, settings: dict[str, LagSettings], port: KafkaPort, deadline: Deadline
-) -> None:
+def _look_up(known: Known, cycle: Cycle, settings: dict[str, LagSettings], port: KafkaPort, deadline: Deadline) -> None:
     look_ups = LookUps(known.log, cycle.at, LOOK_UPS)
     for name, reading in cycle.readings.items():
         offsets = reading.committed.offsets if reading.committed is not None else None
@@ -344,4 +359,3 @@ class _Watch:
         now = time.monotonic()
         self.seconds[f"{stage}_seconds"] = round(now - self._from, 4)
         self._from = now
-

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from math import floor, log10
 from typing import Any
 
-from accounts.policies import Right, Scope, may
+from accounts.policies import Scope, may
+from accounts.roles import Right
 from clusters.models import Cluster, Source
 from clusters.ports import GroupState
 from lag.rows import BoardQuery, GroupDetail, GroupSummary, PartitionRow
@@ -150,7 +151,11 @@ def _scope(watcher: Watcher) -> Scope:
 
 
 def _period(params: Params) -> float | None:
-    return Source.objects.filter(cluster__name=params["cluster"], kind="lag").values_list("period_seconds", flat=True).first()
+    return (
+        Source.objects.filter(cluster__name=params["cluster"], kind="lag")
+        .values_list("period_seconds", flat=True)
+        .first()
+    )
 
 
 def _needed(raw: Mapping[str, Any], name: str) -> str:
@@ -191,7 +196,20 @@ def _limit(raw: Mapping[str, Any]) -> int:
 
 def register_views() -> None:
     """Called once from `LagConfig.ready`."""
-    register(View("lag.board", BOARD_COLUMNS, _board_params, _board_scope, _board_snapshot, _period, time_column="observed_at"))
     register(
-        View("lag.group", GROUP_COLUMNS, _group_params, _group_scope, _group_snapshot, _period, key="row", time_column="observed_at")
+        View(
+            "lag.board", BOARD_COLUMNS, _board_params, _board_scope, _board_snapshot, _period, time_column="observed_at"
+        )
+    )
+    register(
+        View(
+            "lag.group",
+            GROUP_COLUMNS,
+            _group_params,
+            _group_scope,
+            _group_snapshot,
+            _period,
+            key="row",
+            time_column="observed_at",
+        )
     )

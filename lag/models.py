@@ -154,7 +154,8 @@ class GroupSetting(models.Model):
                 name="lag_groupsetting_interval_positive",
             ),
             models.CheckConstraint(
-                condition=Q(target_seconds__isnull=True) | Q(target_seconds__gt=0), name="lag_groupsetting_target_positive"
+                condition=Q(target_seconds__isnull=True) | Q(target_seconds__gt=0),
+                name="lag_groupsetting_target_positive",
             ),
         ]
 
@@ -173,7 +174,9 @@ class Slo(models.Model):
     max_seconds = models.FloatField(null=True, blank=True)
     for_seconds = models.FloatField(default=30)  # sustained this long before a breach opens
     objective = models.FloatField(default=0.999)  # share of time within the promise, for the error budget
-    severity = models.CharField(max_length=10, default="critical", choices=[("warning", "warning"), ("critical", "critical")])
+    severity = models.CharField(
+        max_length=10, default="critical", choices=[("warning", "warning"), ("critical", "critical")]
+    )
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(db_default=Now())
 

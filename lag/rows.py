@@ -100,7 +100,9 @@ class BoardPage:
     items: tuple[GroupSummary, ...]
     next_cursor: str | None
     total: int
-    verdict_counts: dict[str, int] = field(default_factory=dict)  # of what the caller may see, before the verdict filter
+    verdict_counts: dict[str, int] = field(
+        default_factory=dict
+    )  # of what the caller may see, before the verdict filter
 
 
 @dataclass(frozen=True, slots=True)

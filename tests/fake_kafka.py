@@ -106,7 +106,9 @@ class FakeKafka:
         del log.stamps[: start - log.first]
         log.start = log.first = start
 
-    def group(self, name: str, topic: str | None = None, members: int = 1, type: GroupType = GroupType.CLASSIC) -> FakeGroup:  # noqa: A002
+    def group(
+        self, name: str, topic: str | None = None, members: int = 1, type: GroupType = GroupType.CLASSIC
+    ) -> FakeGroup:
         made = self.groups[name] = FakeGroup(type=type)
         if topic is not None:
             numbers = range(len(self.topics[topic].partitions))
@@ -163,12 +165,16 @@ class FakeKafka:
 
     def _committed(self, name: str) -> CommittedOffsets:
         if f"group:{name}" in self.broken:
-            return CommittedOffsets(name, {}, self.clock.now(), self._error(f"group:{name}", self.broken[f"group:{name}"]))
+            return CommittedOffsets(
+                name, {}, self.clock.now(), self._error(f"group:{name}", self.broken[f"group:{name}"])
+            )
         return CommittedOffsets(name, dict(self.groups[name].commits), self.clock.now())
 
     def offsets(self, partitions: Collection[Partition], spec: OffsetSpec, deadline: Deadline) -> FoundOffsets:
         self._called(f"ListOffsets.{spec}", partitions)
-        return self._found({partition: FoundOffset(self._offset(partition, spec)) for partition in self._there(partitions)}, partitions)
+        return self._found(
+            {partition: FoundOffset(self._offset(partition, spec)) for partition in self._there(partitions)}, partitions
+        )
 
     def _offset(self, partition: Partition, spec: OffsetSpec) -> int:
         log = self.topics[partition[0]].partitions[partition[1]]

@@ -81,7 +81,9 @@ def gap(at: float) -> Sample:
 # --- one poll ------------------------------------------------------------------------------------------------------------
 def cycle_encode(rows: Iterable[tuple[int, int, Sample]]) -> bytes:
     """Samples of one poll as (group id, topic id, sample); all share the poll's time, which is not part of the bytes."""
-    return zlib.compress(orjson.dumps([[group_id, topic_id, *_plain(sample)] for group_id, topic_id, sample in rows]), 1)
+    return zlib.compress(
+        orjson.dumps([[group_id, topic_id, *_plain(sample)] for group_id, topic_id, sample in rows]), 1
+    )
 
 
 def cycle_decode(data: bytes, at: float) -> Iterable[tuple[int, int, Sample]]:
@@ -92,7 +94,7 @@ def cycle_decode(data: bytes, at: float) -> Iterable[tuple[int, int, Sample]]:
 def _plain(sample: Sample) -> list[Any]:
     verdict = GAP if sample.verdict is None else _INDEX[sample.verdict]
     at = sample.at
-    plain = [
+    plain: list[Any] = [
         sample.lag, sample.lag_max, _tenths(sample.since, at), _hundredths(sample.produce), _hundredths(sample.consume),
         sample.members, verdict,
     ]  # fmt: skip
@@ -159,10 +161,10 @@ def samples_decode(data: bytes, start: float) -> list[Sample]:
     per_kind = [list(zip(*(_unpacked(column, count) for column in kind), strict=True)) for kind in parts]
     samples = []
     for index, offset in enumerate(offsets):
-        row = [column[index] for column in plain]
+        row: list[Any] = [column[index] for column in plain]
         if numbers and row[6] != GAP:
             row += [numbers, *(kind[index] for kind in per_kind)]
-        samples.append(_sample(start + offset / 1000, row))
+        samples.append(_sample(start + (offset or 0) / 1000, row))
     return samples
 
 
@@ -170,12 +172,7 @@ def samples_decode(data: bytes, start: float) -> list[Sample]:
 def points_encode(points: Sequence[Point | None]) -> bytes:
     """Every point of a block in order, None = gap."""
     verdicts = [None if point is None or point.verdict is None else _INDEX[point.verdict] for point in points]
-    plain = [
-        [None] * 6
-        if point is None
-        else [point.lag, point.lag_max, _plain_seconds(point.seconds), _hundredths(point.produce), _hundredths(point.consume), point.members]
-        for point in points
-    ]
+    plain = [_plain_point(point) for point in points]
     columns: list[Any] = [_packed([int(point is not None) for point in points]), _packed(verdicts)]
     columns += [_packed([row[index] for row in plain]) for index in range(6)]
     numbers = sorted({number for point in points if point and point.parts for number in point.parts})
@@ -183,8 +180,17 @@ def points_encode(points: Sequence[Point | None]) -> bytes:
         columns.append(numbers)
         found = [(point.parts or {}) if point else {} for point in points]
         columns.append([_packed([parts.get(number, _NO_PART)[0] for parts in found]) for number in numbers])
-        columns.append([_packed([_plain_seconds(parts.get(number, _NO_PART)[1]) for parts in found]) for number in numbers])
+        columns.append(
+            [_packed([_plain_seconds(parts.get(number, _NO_PART)[1]) for parts in found]) for number in numbers]
+        )
     return _squeeze([len(points), *columns])
+
+
+def _plain_point(point: Point | None) -> list[Number]:
+    if point is None:
+        return [None] * 6
+    rates = _hundredths(point.produce), _hundredths(point.consume)
+    return [point.lag, point.lag_max, _plain_seconds(point.seconds), *rates, point.members]
 
 
 def points_decode(data: bytes) -> list[Point | None]:
@@ -207,12 +213,10 @@ def points_decode(data: bytes) -> list[Point | None]:
             number: (lags[index], _seconds(tenths[index]))
             for number, lags, tenths in zip(numbers, parts_lag, parts_seconds, strict=True)
         }
-        known = verdict[index]
+        number = verdict[index]
+        known = None if number is None else VERDICTS[number]
         points.append(
-            Point(
-                lag, lag_max, _seconds(seconds), _rate(produce), _rate(consume), members,
-                None if known is None else VERDICTS[known], parts or None,
-            )  # fmt: skip
+            Point(lag, lag_max, _seconds(seconds), _rate(produce), _rate(consume), members, known, parts or None)
         )
     return points
 
@@ -260,7 +264,10 @@ def _unpacked(packed: list[Number], count: int) -> list[Number]:
 
 
 # A block is short, so deflate needs a dictionary to find anything in it.
-_DICTIONARY = b"null,null,null,null,[[0],[-1],[1],[null],],[,0,0,0,0,0,0,[5000,5001,4999,5000,5000,-1,1,10,50,0],[8],[8],[0],[0],[0]," * 2
+_DICTIONARY = (
+    b"null,null,null,null,[[0],[-1],[1],[null],],[,0,0,0,0,0,0,[5000,5001,4999,5000,5000,-1,1,10,50,0],[8],[8],[0],[0],[0],"
+    * 2
+)
 
 
 def _squeeze(columns: Any) -> bytes:

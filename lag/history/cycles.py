@@ -47,7 +47,9 @@ def cycle_append(known: Known, cycle: Cycle, cluster_id: int) -> int:
     return sum(len(row[3]) for row in rows)
 
 
-def _add(shards: list[list[tuple[int, int, Sample]]], known: Known, group_id: int, topic_id: int, sample: Sample) -> None:
+def _add(
+    shards: list[list[tuple[int, int, Sample]]], known: Known, group_id: int, topic_id: int, sample: Sample
+) -> None:
     mark = hash(sample[1:])
     if known.sampled.get((group_id, topic_id)) != mark:
         known.sampled[group_id, topic_id] = mark

@@ -33,7 +33,9 @@ def partitions_make() -> int:
 def prune_history() -> dict[str, int]:
     """Remove old coverage and events; in small bites, so that no lock is held long."""
     today = now()
-    coverage, _ = HistoryCoverage.objects.filter(minute__lt=today - max(MINUTE.keep, RAW.keep) - timedelta(days=1)).delete()
+    coverage, _ = HistoryCoverage.objects.filter(
+        minute__lt=today - max(MINUTE.keep, RAW.keep) - timedelta(days=1)
+    ).delete()
     old = GroupEvent.objects.filter(at__lt=today - timedelta(days=settings.HISTORY_EVENT_DAYS))
     ids = list(old.order_by("pk").values_list("pk", flat=True)[:5000])
     events, _ = GroupEvent.objects.filter(pk__in=ids).delete()

@@ -48,7 +48,11 @@ def _pack_next(cluster_id: int) -> tuple[int, int] | None:
             return None
         minute = RAW.block_of(first)
         end = minute + timedelta(seconds=RAW.block_seconds)
-        period = Cluster.objects.filter(pk=cluster_id, sources__kind="lag").values_list("sources__period_seconds", flat=True).first()
+        period = (
+            Cluster.objects.filter(pk=cluster_id, sources__kind="lag")
+            .values_list("sources__period_seconds", flat=True)
+            .first()
+        )
         if now() < end + timedelta(seconds=LATE_SECONDS + (period or 0)):
             return None
         cycles = HistoryCycle.objects.filter(cluster_id=cluster_id, at__lt=end)
@@ -65,7 +69,7 @@ def _pack_next(cluster_id: int) -> tuple[int, int] | None:
         return len(rows), sum(len(row[3]) for row in rows)
 
 
-def _collect(cycles: Iterable[tuple[datetime, int, bytes]]) -> tuple[Collected, set[int]]:
+def _collect(cycles: Iterable[tuple[datetime, int, bytes | memoryview]]) -> tuple[Collected, set[int]]:
     """Samples by series, oldest first, and the milliseconds after the minute at which the cluster was polled."""
     series: Collected = defaultdict(list)
     polled: set[int] = set()

@@ -46,7 +46,14 @@ def _point(sample: Sample, at: float) -> Point:
             for number, lag, since in zip(sample.parts.numbers, sample.parts.lag, sample.parts.since, strict=True)
         }
     return Point(
-        sample.lag, sample.lag_max, sample.seconds_at(at), sample.produce, sample.consume, sample.members, sample.verdict, parts
+        sample.lag,
+        sample.lag_max,
+        sample.seconds_at(at),
+        sample.produce,
+        sample.consume,
+        sample.members,
+        sample.verdict,
+        parts,
     )
 
 

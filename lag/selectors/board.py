@@ -30,7 +30,7 @@ _VERDICT = f"CASE WHEN {_STALE} THEN 'unknown' ELSE g.verdict END"
 _SEVERITY = f"CASE WHEN {_STALE} THEN {Verdict.UNKNOWN.severity} ELSE g.severity END"
 # Against the time of the first page, so that later pages go on in the same order although time has passed.
 _SORT_SECONDS = (
-    "CASE WHEN g.lag_seconds_method = 'caught_up' THEN 0::float8 ELSE greatest(0, extract(epoch FROM"
+    "CASE WHEN g.lag_seconds_method = 'caught_up' THEN 0::float8 WHEN g.unread_since IS NOT NULL THEN greatest(0, extract(epoch FROM"
     " CASE WHEN g.fresh THEN %(sort_at)s ELSE g.observed_at END - g.unread_since))::float8 END"
 )
 _SORTS = {

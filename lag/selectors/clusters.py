@@ -6,7 +6,8 @@ from typing import Any
 
 from django.db import connection
 
-from accounts.policies import Person, Right, Scope, may, scope_of
+from accounts.policies import Person, Scope, may, scope_of
+from accounts.roles import Right
 from clusters.models import Cluster
 from lag.rows import ClusterSummary, TopicConsumer, TopicSummary
 from lag.selectors.board import seconds_between
@@ -76,7 +77,9 @@ def _summary(cluster: Cluster, fresh: Freshness, sums: dict[str, Any] | None, se
         id=cluster.pk,
         cluster=cluster.name,
         state="unknown" if never else "stale" if fresh.stale else "ok",
-        reason=(fresh.reason() if see_brokers or not fresh.error else "Lag is not being read at the moment.") if fresh.stale else "",
+        reason=(fresh.reason() if see_brokers or not fresh.error else "Lag is not being read at the moment.")
+        if fresh.stale
+        else "",
         brokers=len(cluster.brokers) if see_brokers and cluster.brokers else None,
         groups=known["groups"],
         verdicts=known["verdicts"],

@@ -26,7 +26,11 @@ def group_in_scope(scope: Scope, cluster: Cluster, path: str) -> ConsumerGroup |
         groups = groups.filter(client_id__in=scope.client_ids)
     if path.startswith("~"):
         number = path[1:]
-        return groups.filter(pk=int(number)).first() if number.isascii() and number.isdigit() and len(number) < 19 else None
+        return (
+            groups.filter(pk=int(number)).first()
+            if number.isascii() and number.isdigit() and len(number) < 19
+            else None
+        )
     return None if "\0" in path else groups.filter(name=path).first()
 
 
@@ -72,7 +76,9 @@ def partition_rows(data: bytes, at: float, *, stale: bool = False, shared: bool 
     return tuple(_partition(row, members, at, stale, shared) for row in plain["partitions"])
 
 
-def _partition(row: Sequence[Any], members: Sequence[Sequence[str]], at: float, stale: bool, shared: bool) -> PartitionRow:
+def _partition(
+    row: Sequence[Any], members: Sequence[Sequence[str]], at: float, stale: bool, shared: bool
+) -> PartitionRow:
     number, committed, start, end, watermark, lag, since, bound, method, verdict, flags, member = row
     seconds = seconds_at(since, Method(method) if method else None, at)
     if shared:

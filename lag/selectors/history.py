@@ -57,7 +57,9 @@ def group_history(
     shared = {pair[1] for pair in shared_pairs(scope, [group.pk])}
     hide = bool(shared) if not topic_id else topic_id in shared
     numbers = range(int(first // chosen), ceil(last / chosen))
-    return HistoryPoints(chosen, COLUMNS, tuple(_row(number * chosen, points.get(number), partition, hide) for number in numbers))
+    return HistoryPoints(
+        chosen, COLUMNS, tuple(_row(number * chosen, points.get(number), partition, hide) for number in numbers)
+    )
 
 
 def sparklines(
@@ -111,7 +113,16 @@ def _row(at: float, point: Point | None, partition: int | None, hide: bool) -> t
         lag, seconds = (point.parts or {}).get(partition, (None, None))
         return (at, lag, lag, _rounded(seconds), None, None, point.members, None)
     produce = None if hide else _rounded(point.produce)
-    return (at, point.lag, point.lag_max, _rounded(point.seconds), produce, _rounded(point.consume), point.members, verdict)
+    return (
+        at,
+        point.lag,
+        point.lag_max,
+        _rounded(point.seconds),
+        produce,
+        _rounded(point.consume),
+        point.members,
+        verdict,
+    )
 
 
 def _rounded(value: float | None) -> float | None:

@@ -24,7 +24,9 @@ def slos(user: Person, cluster: Cluster | None = None) -> tuple[SloRow, ...]:
 def slos_of_group(user: Person, group_id: int) -> tuple[SloRow, ...]:
     """The SLOs that hold for one group, with this group's standing only."""
     scope = scope_of(user)
-    rows = SloState.objects.filter(group_id=group_id, slo__enabled=True).select_related("slo__cluster", "slo__client", "group")
+    rows = SloState.objects.filter(group_id=group_id, slo__enabled=True).select_related(
+        "slo__cluster", "slo__client", "group"
+    )
     if not scope.everything:
         rows = rows.filter(group__client_id__in=scope.client_ids, slo__client_id__in=scope.client_ids)
     return tuple(_row(state.slo, [state]) for state in rows.order_by("slo__name"))

@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from accounts.models import User
@@ -30,7 +30,11 @@ def group_setting_set(
     acting_user: User | None,
 ) -> GroupSetting:
     """Set what Kafka does not tell of the groups that match; None leaves a value as it is. Raises ValidationError."""
-    wanted = {"read_committed": read_committed, "commit_interval_seconds": commit_interval_seconds, "target_seconds": target_seconds}
+    wanted = {
+        "read_committed": read_committed,
+        "commit_interval_seconds": commit_interval_seconds,
+        "target_seconds": target_seconds,
+    }
     row, before = _row(cluster, glob)
     for name, value in wanted.items():
         if value is not None:
@@ -75,7 +79,9 @@ def group_unmute(*, setting: GroupSetting, acting_user: User | None) -> None:
 @transaction.atomic(durable=True)
 def expired_mutes_close() -> int:
     """End mutes whose time is over; the portal itself acts. Returns how many."""
-    over = list(GroupSetting.objects.select_for_update(of=("self",)).select_related("cluster").filter(muted_until__lte=Now()))
+    over = list(
+        GroupSetting.objects.select_for_update(of=("self",)).select_related("cluster").filter(muted_until__lte=Now())
+    )
     for setting in over:
         _unmute(setting, "lag.group_mute_expired", None)
     return len(over)
@@ -111,7 +117,9 @@ def _plain(row: GroupSetting) -> dict[str, Any]:
 
 
 def _is_future(until: datetime) -> bool:
-    return until > Cluster.objects.annotate(now=Now()).values_list("now", flat=True)[:1].get()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s > clock_timestamp()", [until])
+        return bool(cursor.fetchone()[0])
 
 
 def _close_breaches(cluster: Cluster, glob: str) -> None:

@@ -27,7 +27,9 @@ STANDING_SECONDS = 30.0  # counted time of a quiet standing is stored this often
 
 # --- people ----------------------------------------------------------------------------------------------------------------
 @transaction.atomic(durable=True)
-def slo_add(*, cluster: Cluster, name: str, glob: str, acting_user: User | None, client: Client | None = None, **limits: Any) -> Slo:
+def slo_add(
+    *, cluster: Cluster, name: str, glob: str, acting_user: User | None, client: Client | None = None, **limits: Any
+) -> Slo:
     """Add a promise. `limits`: max_records, max_seconds, for_seconds, objective, severity, enabled. Raises ValidationError."""
     slo = Slo(cluster=cluster, name=name, glob=glob, client=client, **limits)
     slo.full_clean(exclude=["cluster", "client"])
@@ -94,7 +96,8 @@ def slos_judge(known: Known, cluster: Cluster, cycle: Cycle) -> list[tuple[int, 
     if not slos:
         return []
     mutes = sorted(
-        GroupSetting.objects.filter(cluster=cluster, muted_until__gt=as_datetime(cycle.at)), key=lambda row: -len(row.glob)
+        GroupSetting.objects.filter(cluster=cluster, muted_until__gt=as_datetime(cycle.at)),
+        key=lambda row: -len(row.glob),
     )
     judged = Judged()
     for slo in slos:
@@ -142,7 +145,7 @@ def _tell(known: Known, cluster: Cluster, cycle: Cycle, slo: Slo, name: str, jud
     group_id, kind = known.groups[name].id, EventKind.SLO_OPENED if judgement.opened else EventKind.SLO_CLOSED
     before = known.observed_at if known.observed_at is not None else cycle.at
     after = {"slo": slo.name, "reason": judgement.reason}
-    judged.events.append((group_id, GroupEvent(kind, min(before, cycle.at), cycle.at, after=after)))  # type: ignore[arg-type]
+    judged.events.append((group_id, GroupEvent(kind, min(before, cycle.at), cycle.at, after=after)))
     if judgement.closed:
         finding_close(dedupe_key=breach_key(slo.pk, group_id))
         return
@@ -183,7 +186,11 @@ def _standing(state: SloState) -> Standing:
 
 
 def _differs(before: Standing, after: Standing) -> bool:
-    return (before.over_since, before.within_since, before.breached_at) != (after.over_since, after.within_since, after.breached_at)
+    return (before.over_since, before.within_since, before.breached_at) != (
+        after.over_since,
+        after.within_since,
+        after.breached_at,
+    )
 
 
 def _columns(standing: Standing) -> tuple[Any, ...]:
@@ -225,4 +232,3 @@ def ownership_findings(cluster: Cluster, conflicts: Mapping[str, bool], kind: st
             )  # fmt: skip
         else:
             finding_close(dedupe_key=key)
-

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 import orjson
 from django.db import transaction
@@ -73,13 +73,26 @@ def _load_topics(known: Known, since: int) -> None:
     known.topics = stored
     by_id = {entry.id: name for name, entry in stored.items()}
     seen_at = known.observed_at or 0.0
-    for topic_id, data in StoredKnots.objects.filter(topic_id__in=list(by_id), version__gt=since).values_list("topic_id", "data"):
+    for topic_id, data in StoredKnots.objects.filter(topic_id__in=list(by_id), version__gt=since).values_list(
+        "topic_id", "data"
+    ):
         known.log.load_topic(by_id[topic_id], orjson.loads(bytes(data)), seen_at)
 
 
 def _load_groups(known: Known, since: int) -> None:
     rows = ConsumerGroup.objects.filter(cluster_id=known.cluster_id, vanished_at__isnull=True)
-    columns = ("id", "name", "type", "state", "client_id", "client_conflict", "error_code", "fresh", "version", "observed_at")
+    columns = (
+        "id",
+        "name",
+        "type",
+        "state",
+        "client_id",
+        "client_conflict",
+        "error_code",
+        "fresh",
+        "version",
+        "observed_at",
+    )
     by_id: dict[int, KnownGroup] = {}
     stored: dict[str, KnownGroup] = {}
     for pk, name, kind, state, client_id, conflict, error_code, fresh, version, _ in rows.values_list(*columns):
@@ -93,7 +106,9 @@ def _load_groups(known: Known, since: int) -> None:
             by_id[pk] = entry
     known.groups = stored
     everything = since < 0
-    memories = StoredMemory.objects.filter(version__gt=since, group__cluster_id=known.cluster_id, group__vanished_at__isnull=True)
+    memories = StoredMemory.objects.filter(
+        version__gt=since, group__cluster_id=known.cluster_id, group__vanished_at__isnull=True
+    )
     names = {entry.id: name for name, entry in stored.items()}
     for pk, data in memories.values_list("group_id", "data"):
         entry = stored[names[pk]]
@@ -104,13 +119,21 @@ def _load_groups(known: Known, since: int) -> None:
         entry.topics = {}
         if not everything:
             known.sampled = {series: value for series, value in known.sampled.items() if series[0] != pk}
-    owned = GroupTopic.objects.filter(group__cluster_id=known.cluster_id, version__gt=since).values_list("group_id", "topic_id")
-    for pk, topic_id in GroupTopic.objects.filter(group_id__in=list(by_id)).values_list("group_id", "topic_id") if not everything else owned:
+    owned = GroupTopic.objects.filter(group__cluster_id=known.cluster_id, version__gt=since).values_list(
+        "group_id", "topic_id"
+    )
+    for pk, topic_id in (
+        GroupTopic.objects.filter(group_id__in=list(by_id)).values_list("group_id", "topic_id")
+        if not everything
+        else owned
+    ):
         if pk in names:
             stored[names[pk]].topics[topic_id] = 0
 
 
-def _meta(kind: Any, state: Any, client_id: int | None, conflict: bool, error_code: str, fresh: bool) -> tuple[object, ...]:
+def _meta(
+    kind: Any, state: Any, client_id: int | None, conflict: bool, error_code: str, fresh: bool
+) -> tuple[object, ...]:
     return (str(kind), str(state), client_id, conflict, error_code, fresh)
 
 
@@ -159,10 +182,19 @@ def _store_topics(known: Known, cluster: Cluster, cycle: Cycle) -> None:
             gone.add(name)
     if gone:
         _topics_vanish(known, gone, cycle)
-    made = [Topic(cluster=cluster, name=name, **_topic_fields(name, known, cycle)) for name in wanted if name not in known.topics]
+    made = [
+        Topic(cluster=cluster, name=name, **_topic_fields(name, known, cycle))
+        for name in wanted
+        if name not in known.topics
+    ]
     for topic in Topic.objects.bulk_create(made, batch_size=2000):
         known.topics[topic.name] = KnownTopic(
-            topic.pk, topic.topic_id or None, topic.partitions, topic.cleanup_policy, topic.timestamp_type, topic.client_id
+            topic.pk,
+            topic.topic_id or None,
+            topic.partitions,
+            topic.cleanup_policy,
+            topic.timestamp_type,
+            topic.client_id,
         )
     _topics_update(known, cycle)
 
@@ -187,10 +219,31 @@ def _topics_update(known: Known, cycle: Cycle) -> None:
             continue
         fields = _topic_fields(name, known, cycle)
         rate = rates.get(name, entry.produce_rate)
-        new = (fields["topic_id"] or None, fields["partitions"], fields["cleanup_policy"], fields["timestamp_type"], fields["client_id"], rate)
-        old = (entry.topic_id, entry.partitions, entry.cleanup_policy, entry.timestamp_type, entry.client_id, entry.produce_rate)
+        new = (
+            fields["topic_id"] or None,
+            fields["partitions"],
+            fields["cleanup_policy"],
+            fields["timestamp_type"],
+            fields["client_id"],
+            rate,
+        )
+        old = (
+            entry.topic_id,
+            entry.partitions,
+            entry.cleanup_policy,
+            entry.timestamp_type,
+            entry.client_id,
+            entry.produce_rate,
+        )
         if new != old:
-            entry.topic_id, entry.partitions, entry.cleanup_policy, entry.timestamp_type, entry.client_id, entry.produce_rate = new
+            (
+                entry.topic_id,
+                entry.partitions,
+                entry.cleanup_policy,
+                entry.timestamp_type,
+                entry.client_id,
+                entry.produce_rate,
+            ) = new
             rows.append((entry.id, new[0] or "", *new[1:]))
     if not rows:
         return
@@ -246,9 +299,18 @@ def _store_new_groups(known: Known, cluster: Cluster, cycle: Cycle, version: int
     made = ConsumerGroup.objects.bulk_create(
         [
             ConsumerGroup(
-                cluster=cluster, name=name, type=cycle.readings[name].listing.type, state=cycle.readings[name].listing.state,
-                verdict="unknown", severity=7, verdict_since=at, observed_at=at, appeared_at=at, fresh=False, version=version,
-            )  # fmt: skip
+                cluster=cluster,
+                name=name,
+                type=cycle.readings[name].listing.type,
+                state=cycle.readings[name].listing.state,
+                verdict="unknown",
+                severity=7,
+                verdict_since=at,
+                observed_at=at,
+                appeared_at=at,
+                fresh=False,
+                version=version,
+            )
             for name in fresh
         ],
         batch_size=2000,
@@ -278,7 +340,9 @@ def _meta_of(cycle: Cycle, name: str) -> tuple[object, ...]:
     reading, owner = cycle.readings[name], cycle.owners.owner(name)
     result, error = cycle.results.get(name), cycle.failed.get(name)
     state = result.summary.state if result else reading.listing.state
-    return _meta(reading.listing.type, state, owner.client_id, owner.conflict, error.code if error else "", error is None)
+    return _meta(
+        reading.listing.type, state, owner.client_id, owner.conflict, error.code if error else "", error is None
+    )
 
 
 _GROUP_COLUMNS = (
@@ -395,9 +459,19 @@ def _group_topic_row(group_id: int, topic_id: int, topic: TopicResult) -> tuple[
             member = members.setdefault((part.member_id, part.host), len(members))
         partitions.append(
             [
-                part.partition, part.committed, part.start, part.end, part.high_watermark, part.lag_records,
-                _milli(part.unread_since), _milli(part.bound), part.method, part.verdict, part.flags, member,
-            ]  # fmt: skip
+                part.partition,
+                part.committed,
+                part.start,
+                part.end,
+                part.high_watermark,
+                part.lag_records,
+                _milli(part.unread_since),
+                _milli(part.bound),
+                part.method,
+                part.verdict,
+                part.flags,
+                member,
+            ]
         )
     data = orjson.dumps({"members": list(members), "partitions": partitions})
     return (
@@ -443,10 +517,10 @@ def _store_knots(known: Known, cycle: Cycle, version: int) -> int:
     return len(rows)
 
 
-def _upsert(table: str, key: str, rows: Sequence[tuple[Any, ...]]) -> None:
+def _upsert(table: LiteralString, key: LiteralString, rows: Sequence[tuple[Any, ...]]) -> None:
     staged(f"staged_{table}", f"{key} bigint, data bytea, version bigint", rows)
     ran(
-        f"INSERT INTO {table} ({key}, data, version) SELECT * FROM staged_{table}"
+        f"INSERT INTO {table} ({key}, data, version) SELECT * FROM staged_{table}"  # noqa: S608  # constants
         f" ON CONFLICT ({key}) DO UPDATE SET data = excluded.data, version = excluded.version"
     )
 
@@ -469,10 +543,19 @@ def events_store(*, cluster_id: int, rows: Iterable[tuple[int, GroupEvent]]) -> 
     """Append events as (group row id, event)."""
     plain = [
         (
-            cluster_id, group_id, as_datetime(min(event.at_earliest, event.at)), as_datetime(event.at), event.kind.value,
-            event.topic or "", event.partition, (event.member or "")[:400], _jsonb(event.before), _jsonb(event.after),
-            event.records, event.seconds,
-        )  # fmt: skip
+            cluster_id,
+            group_id,
+            as_datetime(min(event.at_earliest, event.at)),
+            as_datetime(event.at),
+            event.kind.value,
+            event.topic or "",
+            event.partition,
+            (event.member or "")[:400],
+            _jsonb(event.before),
+            _jsonb(event.after),
+            event.records,
+            event.seconds,
+        )
         for group_id, event in rows
     ]
     if plain:

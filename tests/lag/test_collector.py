@@ -13,7 +13,6 @@ from tests.fake_kafka import FakeKafka, StandingClock
 pytestmark = pytest.mark.django_db
 
 
-
 class World:
     """A cluster row, the fake Kafka behind it and a clock; `poll` lets five seconds pass first."""
 
@@ -27,12 +26,19 @@ class World:
     def poll(self, times: int = 1, seconds: float = 5.0) -> PollReport:
         for _ in range(times):
             self.clock.pass_time(seconds)
-            report = poll(cluster=self.cluster, period=5.0, port=self.kafka, clock=self.clock, deadline=Deadline.after(5))
+            report = poll(
+                cluster=self.cluster, period=5.0, port=self.kafka, clock=self.clock, deadline=Deadline.after(5)
+            )
         return report
 
     def restart_worker(self) -> None:
         """Another process polls from now on: it knows nothing but what is stored."""
         known.known_cluster(self.cluster.pk).forget()
+
+    def observed_at(self) -> float:
+        at = LagState.objects.get(cluster=self.cluster).observed_at
+        assert at is not None
+        return at.timestamp()
 
     def group(self, name: str) -> ConsumerGroup:
         return ConsumerGroup.objects.get(cluster=self.cluster, name=name, vanished_at=None)
@@ -57,7 +63,7 @@ def test_stores_lag_of_a_group_as_end_minus_committed(world: World) -> None:
     group = world.group("risk")
     assert (group.lag_records, group.lag_records_max, group.members) == (3, 3, 1)
     assert group.worst_topic == "trades"
-    assert LagState.objects.get().observed_at.timestamp() == world.clock.now()
+    assert world.observed_at() == world.clock.now()
     assert GroupTopic.objects.get(group=group).lag_records == 3
 
 
@@ -70,7 +76,7 @@ def test_writes_nothing_for_a_group_in_which_nothing_moves(world: World) -> None
     version = world.group("risk").version
     world.poll(3)
     assert world.group("risk").version == version
-    assert LagState.objects.get().observed_at.timestamp() == world.clock.now()
+    assert world.observed_at() == world.clock.now()
 
 
 def test_asks_committed_offsets_before_ends(world: World) -> None:

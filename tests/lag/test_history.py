@@ -1,6 +1,7 @@
 """History: what a chart shows is what was read, before and after packing and rolling up, and gaps stay gaps."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -36,8 +37,12 @@ offsets = st.none() | st.integers(0, 2**62)
 tenths = st.none() | st.just(0.0) | st.integers(1, 10**7).map(lambda value: 1_700_000_000.0 - value / 10)
 rates = st.none() | st.integers(0, 10**9).map(lambda value: value / 100)
 verdicts = st.sampled_from(list(Verdict))
-parts = st.lists(st.tuples(st.integers(0, 10_000), offsets, offsets, tenths), unique_by=lambda row: row[0], max_size=5).map(
-    lambda rows: Parts(*(tuple(column) for column in zip(*sorted(rows, key=lambda row: row[0]), strict=True))) if rows else None
+parts = st.lists(
+    st.tuples(st.integers(0, 10_000), offsets, offsets, tenths), unique_by=lambda row: row[0], max_size=5
+).map(
+    lambda rows: (
+        Parts(*(tuple(column) for column in zip(*sorted(rows, key=lambda row: row[0]), strict=True))) if rows else None
+    )
 )
 samples = st.builds(Sample, st.just(0.0), offsets, offsets, tenths, rates, rates, offsets, verdicts, parts)
 
@@ -104,9 +109,9 @@ def sre() -> User:
     return User.objects.create(username="sre", role="sre")
 
 
-def chart(world: World, user: User, *, seconds: float | None = None, **more: object) -> HistoryPoints:
+def chart(world: World, user: User, *, seconds: float | None = None, **more: Any) -> HistoryPoints:
     end = as_datetime(world.start + (seconds or 300))
-    found = selectors.group_history(user, world.cluster, world.group("risk"), as_datetime(world.start), end, **more)  # type: ignore[arg-type]
+    found = selectors.group_history(user, world.cluster, world.group("risk"), as_datetime(world.start), end, **more)
     assert found is not None
     return found
 
@@ -132,7 +137,13 @@ def test_a_chart_is_the_same_before_and_after_packing(world: World, sre: User) -
         if index % 3 == 0:
             world.kafka.commit("risk", "trades", 4 + index // 5, 0)
         world.poll()
-    queries = ({}, {"step": 5}, {"step": 60}, {"topic": "trades"}, {"topic": "trades", "partition": 1})
+    queries: tuple[dict[str, Any], ...] = (
+        {},
+        {"step": 5},
+        {"step": 60},
+        {"topic": "trades"},
+        {"topic": "trades", "partition": 1},
+    )
     before = [chart(world, sre, **query) for query in queries]
     assert pack_history()["minutes"] == 3
     assert not HistoryCycle.objects.exists()
@@ -198,7 +209,11 @@ def test_rolled_up_hours_show_what_the_raw_blocks_show(world: World, sre: User) 
         world.poll(seconds=30)
     pack_history()
     pack_history()
-    queries = ({"step": 60}, {"step": 3600}, {"step": 60, "topic": "trades", "partition": 1})
+    queries: tuple[dict[str, Any], ...] = (
+        {"step": 60},
+        {"step": 3600},
+        {"step": 60, "topic": "trades", "partition": 1},
+    )
     before = [chart(world, sre, seconds=7200, **query) for query in queries]
     assert roll_up_history() == {"minute": 1, "hour": 0}
     progress = HistoryProgress.objects.get(level="minute")
@@ -227,14 +242,14 @@ def test_senseless_ranges_are_refused(world: World, sre: User) -> None:
     world.poll()
     start = as_datetime(world.start)
     later = start + timedelta(hours=1)
-    wrong: list[tuple[datetime, datetime, dict[str, object]]] = [
+    wrong: list[tuple[datetime, datetime, dict[str, Any]]] = [
         (later, start, {}),
         (start, later, {"step": -1}),
         (start, later, {"partition": 1}),
     ]
     for first, last, more in wrong:
         with pytest.raises(selectors.BadRange):
-            selectors.group_history(sre, world.cluster, world.group("risk"), first, last, **more)  # type: ignore[arg-type]
+            selectors.group_history(sre, world.cluster, world.group("risk"), first, last, **more)
 
 
 def test_a_client_sees_the_history_of_own_groups_only(world: World) -> None:
@@ -290,7 +305,11 @@ def test_a_failing_job_shows_until_it_succeeds(world: World, monkeypatch: pytest
     with pytest.raises(RuntimeError):
         keep_partitions_task()
     status = selectors.history_status()[0]
-    assert (status.job, status.error, status.failing_since is not None) == ("partitions", "RuntimeError: disk full", True)
+    assert (status.job, status.error, status.failing_since is not None) == (
+        "partitions",
+        "RuntimeError: disk full",
+        True,
+    )
     monkeypatch.undo()
     keep_partitions_task()
     assert selectors.history_status()[0].error == ""

@@ -104,7 +104,12 @@ def test_nulls_come_last_in_both_directions(site: Site) -> None:
 
 def test_a_cursor_of_another_filter_is_refused(site: Site) -> None:
     cursor = selectors.group_board(site.sre, site.cluster, BoardQuery(limit=1)).next_cursor
-    for query in (BoardQuery(sort="group", cursor=cursor), BoardQuery(cursor="AAAA"), BoardQuery(cursor="%%"), BoardQuery(cursor="é")):
+    for query in (
+        BoardQuery(sort="group", cursor=cursor),
+        BoardQuery(cursor="AAAA"),
+        BoardQuery(cursor="%%"),
+        BoardQuery(cursor="é"),
+    ):
         with pytest.raises(selectors.BadCursor):
             selectors.group_board(site.sre, site.cluster, query)
 
@@ -201,4 +206,3 @@ def test_topics_name_only_the_consumers_a_user_may_see(site: Site) -> None:
     assert [reader.group for reader in shared.consumers] == ["ng-audit", "ng-risk"]
     assert (shared.produce_rate, shared.flags) == (None, ("shared_topic",))
     assert [topic.topic for topic in selectors.topics(user_of("client", site.south), site.cluster)] == ["shared"]
-

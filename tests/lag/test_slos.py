@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -30,8 +31,8 @@ def world() -> World:
     return made
 
 
-def add(world: World, **more: object) -> None:
-    limits = {"max_records": 20, "for_seconds": 10} | more
+def add(world: World, **more: Any) -> None:
+    limits: dict[str, Any] = {"max_records": 20, "for_seconds": 10} | more
     services.slo_add(cluster=world.cluster, name="late", glob="r*", acting_user=None, **limits)
 
 
@@ -84,7 +85,10 @@ def test_a_removed_promise_closes_its_breach(world: World) -> None:
     services.slo_remove(slo=slo, acting_user=None)
     assert Finding.objects.get().closed_at is not None
     world.poll()
-    assert list(AuditEntry.objects.order_by("pk").values_list("action", flat=True)) == ["lag.slo_added", "lag.slo_removed"]
+    assert list(AuditEntry.objects.order_by("pk").values_list("action", flat=True)) == [
+        "lag.slo_added",
+        "lag.slo_removed",
+    ]
 
 
 def test_a_vanished_group_closes_its_breach(world: World) -> None:
@@ -127,7 +131,11 @@ def test_set_group_sets_and_mutes(world: World) -> None:
     row = GroupSetting.objects.get()
     assert (row.read_committed, row.target_seconds, row.mute_reason) == (True, 5.0, "dead")
     assert "muted until 2999-01-01T00:00+00:00" in out.getvalue()
-    for wrong in (["nowhere", "x", "--read-committed"], ["north", "x"], ["north", "x", "--mute", "--until", "2999-01-01"]):
+    for wrong in (
+        ["nowhere", "x", "--read-committed"],
+        ["north", "x"],
+        ["north", "x", "--mute", "--until", "2999-01-01"],
+    ):
         with pytest.raises(CommandError):
             call_command("set_group", *wrong, stdout=out)
 

@@ -18,7 +18,9 @@ class Command(BaseCommand):
         parser.add_argument("cluster")
         parser.add_argument("glob", help="case-sensitive; where several match a group, the longest holds")
         parser.add_argument("--read-committed", action="store_true", help="lag counts up to the last stable offset")
-        parser.add_argument("--commit-interval", type=float, metavar="SECONDS", help="longest normal time between commits")
+        parser.add_argument(
+            "--commit-interval", type=float, metavar="SECONDS", help="longest normal time between commits"
+        )
         parser.add_argument("--target-seconds", type=float, metavar="S", help="lag above which the group falls behind")
         parser.add_argument("--mute", action="store_true", help="no breaches until --until; needs --reason")
         parser.add_argument("--reason", default="", metavar="TEXT")
@@ -55,7 +57,9 @@ class Command(BaseCommand):
         if not options["mute"]:
             return []
         until = _time(options["until"])
-        services.group_mute(cluster=cluster, glob=options["glob"], reason=options["reason"], until=until, acting_user=None)
+        services.group_mute(
+            cluster=cluster, glob=options["glob"], reason=options["reason"], until=until, acting_user=None
+        )
         return [f"muted until {until.isoformat(timespec='minutes')}"]
 
 
