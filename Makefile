@@ -13,14 +13,14 @@ help: ## list the commands
 	@echo "  make run KAFKA=host:9092 [PROMETHEUS=http://host:9090] [PORT=8000]   settings: docs/settings.md"
 
 demo: .venv/.base node_modules/.done ## the portal with a real three-broker Kafka and live traffic
-	@sh deploy/bootstrap/system.sh java:default-jre-headless mvn:maven
+	@sh deploy/bootstrap/system.sh --try java:default-jre-headless mvn:maven
 	@exec $(MANAGE) demo
 
 run: .venv/.base node_modules/.done ## the portal on its embedded services, for a Kafka of your own
 	@exec $(MANAGE) run $(if $(KAFKA),--kafka '$(KAFKA)') $(if $(PROMETHEUS),--prometheus '$(PROMETHEUS)')
 
 test: .venv/.dev node_modules/.done ## all tests: on a real PostgreSQL, Valkey, Kafka and Chromium
-	@sh deploy/bootstrap/system.sh java:default-jre-headless mvn:maven chromium:chromium faketime:faketime || [ -z "$$CI" ]
+	@sh deploy/bootstrap/system.sh --try java:default-jre-headless mvn:maven chromium:chromium faketime:faketime
 	pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 check: .venv/.dev node_modules/.done ## format, lint, types, contracts, templates, migrations, deploy check
@@ -34,7 +34,7 @@ check: .venv/.dev node_modules/.done ## format, lint, types, contracts, template
 	sh -n deploy/bootstrap/*.sh .ci/run
 
 bench: .venv/.dev node_modules/.done ## the measurements of docs/performance.md, as JSON
-	@sh deploy/bootstrap/system.sh java:default-jre-headless mvn:maven chromium:chromium
+	@sh deploy/bootstrap/system.sh --try java:default-jre-headless mvn:maven chromium:chromium
 	@exec .venv/bin/python -m bench $(ARGS)
 
 lock: .venv/.base ## make the locks of the Python and front-end packages anew
