@@ -77,6 +77,7 @@ class SnapshotBody(Contract):
 @api.get(
     "/views/{view}",
     response=SnapshotBody,
+    by_alias=True,
     summary="Snapshot of a live view",
     tags=["live"],
     operation_id="view_snapshot",

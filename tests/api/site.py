@@ -35,6 +35,8 @@ class Site:
         self.other = self._client("Southbank Trading", "southbank-")
         self._kafka()
         self._poll()
+        self.cluster.brokers = [{"id": 1, "host": "broker-1.internal", "port": 9092, "rack": None}]
+        self.cluster.save(update_fields=["brokers"])
         self._promises()
         self.users = {role: self._user(role) for role in ROLES}
         self.other_viewer = make_user("client", "southbank-viewer", [self.other])

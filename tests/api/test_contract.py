@@ -1,0 +1,343 @@
+"""What is served equals interfaces.md: every key, type, null, word and code, on a portal in use."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import jsonschema
+import pytest
+import redis
+from django.test import Client
+
+from accounts.services import token_create
+from clusters.models import Source
+from lag.models import ConsumerGroup
+from ops_portal.lib.problems import STATUS_OF
+from tests.api import contract
+from tests.api.site import AWKWARD, Site
+
+pytestmark = pytest.mark.django_db
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+
+@pytest.fixture
+def site(valkey: redis.Redis) -> Site:
+    return Site()
+
+
+@pytest.fixture
+def get(site: Site) -> Any:
+    """`get(path, role="sre")` -> the JSON of a 200 answer, checked against the OpenAPI document on the way."""
+    texts = {role: token_create(user=user, acting_user=user)[1] for role, user in site.users.items()}
+
+    def fetch(path: str, role: str = "sre", status: int = 200) -> Any:
+        answer = Client(headers={"Authorization": f"Bearer {texts[role]}"}).get(path)
+        assert answer.status_code == status, answer.content
+        return answer.json()
+
+    return fetch
+
+
+def problems(value: Any, kind: Any, place: str = "") -> Iterator[str]:
+    """Everything in which a value differs from a type of the contract."""
+    if isinstance(kind, contract.Null):
+        if value is not None:
+            yield from problems(value, kind.kind, place)
+    elif isinstance(kind, dict):
+        if not isinstance(value, dict):
+            yield f"{place} is no object"
+        elif set(value) != set(kind):
+            yield f"{place} lacks {set(kind) - set(value)} and has {set(value) - set(kind)} on top"
+        else:
+            for name, inner in kind.items():
+                yield from problems(value[name], inner, f"{place}.{name}")
+    elif isinstance(kind, list):
+        for index, item in enumerate(value):
+            yield from problems(item, kind[0], f"{place}[{index}]")
+    elif isinstance(kind, set):
+        if value not in kind:
+            yield f"{place} is {value!r}, not one of {sorted(kind)}"
+    elif kind == "time":
+        if not isinstance(value, str) or not TIME.fullmatch(value):
+            yield f"{place} is {value!r}, no time with milliseconds and Z"
+    elif kind is float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            yield f"{place} is {value!r}, no number"
+    elif kind is int and isinstance(value, bool):
+        yield f"{place} is {value!r}, no integer"
+    elif kind != "any" and not isinstance(value, kind):
+        yield f"{place} is {value!r}, not {kind.__name__}"
+
+
+@pytest.mark.parametrize(("path", "fields"), contract.LISTS.items())
+def test_a_list_has_its_envelope_and_its_items_their_fields(path: str, fields: dict[str, Any] | None, get: Any) -> None:
+    body = get(path)
+
+    assert list(body) == ["items", "next_cursor", "total"]
+    assert body["items"], f"{path} shows nothing on a portal in use"
+    assert body["total"] == len(body["items"])
+    if fields is not None:
+        assert not list(problems(body["items"], [fields], path))
+
+
+def test_a_group_has_topics_partitions_and_members(get: Any) -> None:
+    body = get("/api/v1/clusters/north/groups/ng-audit")
+
+    assert not list(problems(body, contract.GROUP, "group"))
+    assert [topic["topic"] for topic in body["topics"]] == ["shared"]
+    assert [partition["partition"] for partition in body["topics"][0]["partitions"]] == [0, 1]
+    assert body["member_list"]
+    assert body["lag_records"] == sum(p["lag_records"] for p in body["topics"][0]["partitions"]) == 2
+
+
+@pytest.mark.parametrize("name", ["ng-reconciling", "ng-share", "ng-solo", AWKWARD])
+def test_groups_of_every_kind_keep_the_form(name: str, site: Site, get: Any) -> None:
+    group = ConsumerGroup.objects.get(name=name)
+
+    body = get(f"/api/v1/clusters/north/groups/~{group.pk}")
+
+    assert not list(problems(body, contract.GROUP, "group"))
+    assert body["group"] == name
+
+
+def test_a_group_without_numbers_has_null_and_never_zero(get: Any) -> None:
+    body = get("/api/v1/clusters/north/groups/ng-share")
+
+    assert body["type"] == "unmeasured"
+    assert body["flags"] == ["not_measured"]
+    numbers = [
+        name for name, kind in contract.SUMMARY.items() if isinstance(kind, contract.Null) and kind.kind in (int, float)
+    ]
+    assert {name: body[name] for name in numbers if name != "age_seconds"} == dict.fromkeys(
+        name for name in numbers if name != "age_seconds"
+    )
+
+
+def test_history_has_columns_and_points(get: Any) -> None:
+    body = get("/api/v1/clusters/north/groups/ng-audit/history?from=-10m&to=now&step=5")
+
+    assert list(body) == ["step_seconds", "columns", "points"]
+    assert body["columns"] == contract.HISTORY_COLUMNS
+    assert 1 <= len(body["points"]) <= 1000
+    for point in body["points"]:
+        assert len(point) == len(contract.HISTORY_COLUMNS)
+        assert TIME.fullmatch(point[0])
+
+
+@pytest.mark.parametrize("span", ["from=-2w", "from=-1s", "from=2026-01-01T00:00:00Z&to=2026-12-31", "from=-6h&step=1"])
+def test_history_never_has_more_than_a_thousand_points(span: str, get: Any) -> None:
+    assert 1 <= len(get(f"/api/v1/clusters/north/groups/ng-audit/history?{span}")["points"]) <= 1000
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("from=yesterday", "from"),
+        ("from=-6x", "from"),
+        ("from=9999-12-31T23:59:59Z", "from"),
+        ("from=0001-01-01", "from"),
+        ("from=-999999w", "from"),
+        ("from=now&to=-1h", "from"),
+        ("to=tomorrow", "to"),
+        ("step=0", "step"),
+        ("step=nan", "step"),
+        ("step=inf", "step"),
+        ("step=abc", "step"),
+        ("partition=-1&topic=shared", "partition"),
+        ("partition=1", "from"),
+        ("partition=99999999999999999999&topic=shared", "partition"),
+    ],
+)
+def test_history_says_which_value_is_wrong(query: str, field: str, get: Any) -> None:
+    body = get(f"/api/v1/clusters/north/groups/ng-audit/history?{query}", status=422)
+    assert list(body["fields"]) == [field]
+
+
+@pytest.mark.parametrize("field", contract.BOARD_SORTS)
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_the_board_sorts_by_every_field_and_pages_through(sign: str, field: str, get: Any) -> None:
+    path = f"/api/v1/clusters/north/groups?sort={sign}{field}"
+    whole = [item["group"] for item in get(f"{path}&limit=500")["items"]]
+    seen, cursor = [], ""
+    while cursor is not None:
+        body = get(f"{path}&limit=3&cursor={quote(cursor)}")
+        seen += [item["group"] for item in body["items"]]
+        cursor = body["next_cursor"]
+
+    assert seen == whole
+    key = field if field != "severity" else None
+    if key:
+        found = [item[key] for item in get(f"{path}&limit=500")["items"]]
+        assert None not in found[: len(found) - found.count(None)], "nulls come last"
+
+
+def test_the_board_is_worst_first(get: Any) -> None:
+    order = [verdict.value for verdict in contract.Verdict]
+    ranks = [order.index(item["verdict"]) for item in get("/api/v1/clusters/north/groups")["items"]]
+    assert ranks == sorted(ranks)
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("q=RISK", {"ng-risk", "southbank-risk"}),
+        ("q=%25", {AWKWARD}),
+        ("q=_", set()),
+        ("client=Northgate+Capital&q=solo", {"ng-solo"}),
+        ("client=Northgate+Capital&client=Southbank+Trading&q=solo", {"ng-solo", "southbank-solo"}),
+        ("client=Nobody", set()),
+        ("verdict=&client=&state=&q=audit&sort=&limit=&cursor=", {"ng-audit"}),
+        ("state=empty&q=southbank", {"southbank-solo"}),
+        ("state=empty&state=stable&q=southbank", {"southbank-solo", "southbank-risk"}),
+    ],
+)
+def test_the_board_filters(query: str, names: set[str], get: Any) -> None:
+    body = get(f"/api/v1/clusters/north/groups?{query}")
+    assert {item["group"] for item in body["items"]} == names
+    assert body["total"] == len(names)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [("verdict=fine", "verdict"), ("state=gone", "state"), ("sort=password", "sort"), ("limit=-1", "limit")],
+)
+def test_the_board_refuses_unknown_words(query: str, field: str, get: Any) -> None:
+    assert list(get(f"/api/v1/clusters/north/groups?{query}", status=422)["fields"]) == [field]
+
+
+def test_names_are_reached_as_they_are_or_by_id(site: Site, get: Any) -> None:
+    """A name with a slash is reached by id only; every other character travels percent-encoded."""
+    awkward = ConsumerGroup.objects.get(name=AWKWARD)
+    plain = "ng-" + "".join(chr(code) for code in range(32, 127) if chr(code) not in "/\\")
+    ConsumerGroup.objects.filter(name="ng-risk").update(name=plain)
+
+    assert get(f"/api/v1/clusters/north/groups/{quote(plain, safe='')}")["group"] == plain
+    assert get(f"/api/v1/clusters/north/groups/~{awkward.pk}")["group"] == AWKWARD
+    get("/api/v1/clusters/north/groups/~99999999999999999999", status=404)
+    get("/api/v1/clusters/north/groups/~abc", status=404)
+    get("/api/v1/clusters/north/groups/~", status=404)
+    get("/api/v1/clusters/north/groups/a%00b", status=404)
+
+
+def test_a_name_of_249_characters_is_a_name(site: Site, get: Any) -> None:
+    name = "n" * 249
+    ConsumerGroup.objects.filter(name="ng-risk").update(name=name)
+    assert get(f"/api/v1/clusters/north/groups/{name}")["group"] == name
+
+
+def test_a_shared_topic_hides_what_is_not_the_clients_own(get: Any) -> None:
+    body = get("/api/v1/clusters/north/groups/ng-audit", "client")
+
+    assert not list(problems(body, contract.GROUP, "group"))
+    assert body["produce_rate"] is None
+    assert "shared_topic" in body["flags"]
+    for partition in body["topics"][0]["partitions"]:
+        assert (partition["start"], partition["end"], partition["high_watermark"]) == (None, None, None)
+        assert "shared_topic" in partition["flags"]
+        assert partition["committed"] == 19
+        assert partition["lag_records"] == 1
+
+
+def test_a_client_sees_no_brokers(get: Any) -> None:
+    assert [item["brokers"] for item in get("/api/v1/clusters")["items"]] == [1]
+    assert [item["brokers"] for item in get("/api/v1/clusters", "client")["items"]] == [None]
+
+
+def test_a_source_that_fails_tells_its_error_and_keeps_its_form(site: Site, get: Any) -> None:
+    Source.objects.update(
+        last_error="no broker answered",
+        last_error_code="timeout",
+        breaker_state="open",
+        entity_errors=[
+            {"entity": "group:x", "code": "timeout", "message": "late", "since": "2026-11-22T10:00:00.000Z"}
+        ],
+    )
+    items = get("/api/v1/sources")["items"]
+
+    assert not list(problems(items, [contract.SOURCE], "source"))
+    assert items[0]["error"] == "no broker answered"
+    assert items[0]["breaker"] == "open"
+
+
+def test_the_board_snapshot_has_the_columns_of_the_contract(get: Any) -> None:
+    body = get("/api/v1/views/lag.board?cluster=north")
+
+    assert set(body) == {"view", "e", "s", "ts", "schema", "rows"}
+    assert body["schema"]["columns"] == contract.BOARD_COLUMNS
+    assert all(len(row) == len(contract.BOARD_COLUMNS) + 1 for row in body["rows"])
+    ids = {item["id"] for item in get("/api/v1/clusters/north/groups")["items"]}
+    assert {int(row[0]) for row in body["rows"]} == ids
+
+
+def test_a_snapshot_is_known_by_epoch_and_sequence(site: Site) -> None:
+    text = token_create(user=site.users["sre"], acting_user=None)[1]
+    caller = Client(headers={"Authorization": f"Bearer {text}"})
+    first = caller.get("/api/v1/views/lag.board?cluster=north")
+    body = first.json()
+
+    assert first["ETag"] == f'"{body["e"]}:{body["s"]}"'
+    again = caller.get("/api/v1/views/lag.board?cluster=north", headers={"If-None-Match": first["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again["ETag"] == first["ETag"]
+
+
+@pytest.mark.parametrize("view", ["nothing", "lag.board.x", "__class__"])
+def test_an_unknown_view_is_not_found(view: str, get: Any) -> None:
+    assert get(f"/api/v1/views/{view}", status=404)["error"] == "not_found"
+
+
+@pytest.mark.parametrize("query", ["", "cluster=north&sort=x", "cluster=north&limit=501", "cluster=north&verdict=x"])
+def test_a_view_refuses_wrong_parameters(query: str, get: Any) -> None:
+    assert get(f"/api/v1/views/lag.board?{query}", status=422)["error"] == "invalid"
+
+
+def test_every_answer_fits_the_openapi_document(site: Site, get: Any) -> None:
+    """The document describes; answers are built by hand. This holds both together."""
+    document = get("/api/v1/openapi.json")
+    concrete = {
+        "/api/v1/clusters/{cluster}/groups/{group}": "/api/v1/clusters/north/groups/ng-audit",
+        "/api/v1/clusters/{cluster}/groups/{group}/history": "/api/v1/clusters/north/groups/ng-audit/history?from=-5m",
+        "/api/v1/clusters/{cluster}/groups/{group}/events": "/api/v1/clusters/north/groups/ng-solo/events",
+        "/api/v1/views/{view}": "/api/v1/views/lag.board?cluster=north",
+    }
+    checked = 0
+    for path, methods in document["paths"].items():
+        answer = methods.get("get", {}).get("responses", {}).get("200", {}).get("content", {}).get("application/json")
+        if not answer or not answer.get("schema"):
+            continue
+        body = get(concrete.get(path, path.replace("{cluster}", "north")))
+        jsonschema.validate(body, answer["schema"] | {"components": document["components"]})
+        checked += 1
+    assert checked >= 11
+
+
+def test_the_codes_are_those_of_the_contract() -> None:
+    assert STATUS_OF == contract.CODES
+
+
+@pytest.mark.parametrize(("enum", "words"), contract.WORDS.items())
+def test_the_words_are_those_of_the_contract(enum: Any, words: set[str]) -> None:
+    assert {word.value for word in enum} == words
+
+
+def test_not_found_looks_the_same_for_hidden_and_absent(site: Site) -> None:
+    text = token_create(user=site.users["client"], acting_user=None)[1]
+    caller = Client(headers={"Authorization": f"Bearer {text}"})
+    hidden = ConsumerGroup.objects.get(name="southbank-solo")
+    bodies = set()
+    for path in (
+        "/api/v1/clusters/north/groups/southbank-solo",
+        f"/api/v1/clusters/north/groups/~{hidden.pk}",
+        "/api/v1/clusters/north/groups/there-is-none",
+        "/api/v1/clusters/north/groups/southbank-solo/events",
+        "/api/v1/clusters/north/groups/southbank-solo/history",
+        "/api/v1/clusters/nowhere/groups",
+        "/api/v1/nothing",
+        "/api/v1/views/lag.group?cluster=north&group=southbank-solo",
+        "/api/v1/views/lag.group?cluster=north&group=there-is-none",
+    ):
+        answer = caller.get(path)
+        assert answer.status_code == 404
+        bodies.add(answer.content.replace(answer["X-Request-ID"].encode(), b"ID"))
+    assert len(bodies) == 1
