@@ -179,9 +179,11 @@ def test_a_refreshed_token_replaces_the_old_one_and_lives_as_long() -> None:
     assert answer is not None
     fresh, text = answer
     old.refresh_from_db()
-    assert old.revoked_at is not None and old.replaced_by_id == fresh.pk
+    assert old.revoked_at is not None
+    assert old.replaced_by_id == fresh.pk
     assert fresh.expires_at - fresh.created_at == timedelta(hours=3)
-    assert text != old_text and selectors.token_of_text(text) is not None
+    assert text != old_text
+    assert selectors.token_of_text(text) is not None
     assert not ApiToken.objects.filter(digest__in=[text, old_text]).exists()
 
 
@@ -232,7 +234,8 @@ def test_the_first_administrator_is_made_once() -> None:
     services.one_time_sign_in_link_create()
 
     admin = User.objects.get(role="admin")
-    assert admin.username == "admin" and not admin.has_usable_password()
+    assert admin.username == "admin"
+    assert not admin.has_usable_password()
     assert services.sign_in_link_use(text=text) is None  # the second link replaced it
 
 
