@@ -1,7 +1,7 @@
 """A reader that speaks the protocol and keeps the rules of the browser module, blocking; for tests."""
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, Self
 
 import orjson
@@ -112,6 +112,13 @@ class Reader(Page):
                 self.take(self.socket.recv(timeout=max(0.0, end - time.monotonic())))
             except TimeoutError:
                 raise AssertionError(f"nothing came; last messages: {self.seen[-5:]}") from None
+
+    def wait_seconds(self, seconds: float) -> None:
+        """Go on reading for a while."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            with suppress(TimeoutError):
+                self.take(self.socket.recv(timeout=left))
 
     def until_closed(self, seconds: float = 15) -> int:
         """The code that the server closes with."""

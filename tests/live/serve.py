@@ -1,8 +1,10 @@
 """The portal's ASGI application with the test view: what the tests run under uvicorn."""
 
 from ops_portal.asgi import application
+from ops_portal.lib.live import hub
 from tests.live import board
 
 board.install()
+hub.DOUBT_SECONDS = 0.0  # the suite's Valkey is always too young for positions to be believed
 
 __all__ = ["application"]

@@ -8,6 +8,7 @@ from channels.exceptions import StopConsumer
 
 from ops_portal.lib.live import frames, hub, sessions
 from ops_portal.lib.live.frames import BadFrame, Hello, Message, Ping, Sub, Unsub, Vis
+from ops_portal.lib.live.guard import refusal
 from ops_portal.lib.live.origin import origin_allowed
 from ops_portal.lib.live.socket import Send, Socket
 
@@ -117,7 +118,7 @@ class LiveConsumer(AsyncConsumer):
         for sub, key in zip(subs, outcome, strict=True):
             if isinstance(key, Exception):
                 self._hub.detach(socket, sub.id)
-                socket.answer(hub.refusal(sub.id, key))
+                socket.answer(refusal(sub.id, key))
             else:
                 self._hub.attach(socket, sub.id, sub.params, key, sub.epoch or "", sub.seq or 0)
 

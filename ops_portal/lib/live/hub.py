@@ -5,27 +5,25 @@ Everything here runs on the event loop; what reads Postgres or publishes runs in
 
 import asyncio
 import logging
-import random
 import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any, TypeVar
 
-import orjson
 import redis
 from channels.db import database_sync_to_async
 from django.db import connection
 
 from ops_portal.lib import units
 from ops_portal.lib.clock import Clock
-from ops_portal.lib.live import frames, publish, rows, sessions, snapshots, store, views
+from ops_portal.lib.live import frames, publish, rows, snapshots, store, views
+from ops_portal.lib.live.guard import Guard
 from ops_portal.lib.live.link import SILENT_SECONDS, Link
 from ops_portal.lib.live.socket import Slot, Socket
 from ops_portal.lib.live.store import State
-from ops_portal.lib.live.topic import Entry, Topic
+from ops_portal.lib.live.topic import Entry, News, Topic
 from ops_portal.lib.live.views import ViewKey, Watcher
 
 logger = logging.getLogger(__name__)
@@ -37,6 +35,8 @@ SESSION_SECONDS = 2.0
 REVALIDATE_SECONDS = 30.0
 HELLO_SECONDS = 10.0
 LINGER_SECONDS = 30.0
+REREAD_SECONDS = 60.0
+DOUBT_SECONDS = 600.0
 _THREADS = 4
 _REPLAYED_ON_LOAD = 60
 _LOCAL = "local-"  # epochs of a process that reads Postgres alone because the server is away
@@ -55,14 +55,16 @@ class Hub:
         self._per_user: Counter[int] = Counter()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="live")
         self._link = Link(self._on_message, self._on_up)
+        self._guard = Guard(self)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._store_run = ""
+        self._doubt_until = 0.0
         self._next = {"check": 0.0, "session": 0.0, "revalidate": 0.0}
-        self._drain_until = 0.0
 
     async def start(self) -> None:
         await self._anchor_clock()
-        self._spawn(self._link.run())
-        self._spawn(self._tick_forever())
+        self.spawn(self._link.run())
+        self.spawn(self._tick_forever())
 
     async def stop(self) -> None:
         """End all tasks; for tests and orderly ends."""
@@ -102,10 +104,12 @@ class Hub:
         self, socket: Socket, v: str, params: dict[str, Any], key: ViewKey, epoch: str = "", seq: int = 0
     ) -> Slot:
         """Show the key on the socket as `v`, continued from (epoch, seq) when that is possible."""
+        before = socket.slots.get(v)
         self.detach(socket, v)
         topic = self.topics.get(key.text) or self._open_topic(key)
         slot = Slot(socket, v, params, topic)
-        slot.epoch, slot.seq = epoch, seq
+        if time.monotonic() >= self._doubt_until or (before is not None and before.topic is topic):
+            slot.epoch, slot.seq = epoch, seq
         socket.slots[v] = slot
         topic.slots[slot] = None
         topic.empty_since = None
@@ -132,37 +136,50 @@ class Hub:
     def _open_topic(self, key: ViewKey) -> Topic:
         topic = self.topics[key.text] = Topic(key)
         self._by_channel[store.names_of(key.text).channel] = topic
-        self._spawn(self._mend(topic))
+        self.spawn(self._mend(topic))
         return topic
 
     def _close_topic(self, topic: Topic) -> None:
         channel = store.names_of(topic.key.text).channel
         del self.topics[topic.key.text], self._by_channel[channel]
-        self._spawn(self._link.unsubscribe(channel))
+        self.spawn(self._link.unsubscribe(channel))
 
     def _on_message(self, channel: str, data: bytes) -> None:
         if channel == store.control_channel():
-            self._on_control(data)
+            self._guard.on_event(data)
             return
         topic = self._by_channel.get(channel)
         if topic is None or not topic.epoch:
             return  # what comes while a topic is loaded is found in the stream afterwards
-        epoch, pid, ts, entry = _parse_payload(data)
-        if epoch == topic.epoch and entry.s <= topic.seq:
-            return
-        if epoch == topic.epoch and entry.ps == topic.seq:
-            topic.append(pid, ts, entry)
+        if topic.offer(News.parse(data)):
             self._update_stale(topic)
             topic.wake()
         else:
             self.counts["gaps"] += 1
-            self._spawn(self._mend(topic))
+            self.spawn(self._mend(topic))
 
     async def _on_up(self) -> None:
         """The server is heard (again): find out for every topic what was missed."""
         self.counts["connected"] += 1
+        await self._date_the_store()
         for topic in list(self.topics.values()):
-            self._spawn(self._mend(topic))
+            topic.reread = self.counts["connected"] > 1  # what was committed meanwhile may never have been published
+            self.spawn(self._mend(topic))
+
+    async def _date_the_store(self) -> None:
+        """A server that lost power may have lost its last second and count on under the same numbers.
+
+        Open sockets are safe, their topics compare publish ids; but a position that a browser brings along proves nothing
+        until the server has run for longer than browsers keep trying.
+        """
+        try:
+            server = await self._link.commands.info("server")
+            run_id, uptime = str(server["run_id"]), float(server["uptime_in_seconds"])
+        except (redis.RedisError, OSError, KeyError):
+            run_id, uptime = "", 0.0
+        if run_id != self._store_run or not run_id:
+            self._store_run = run_id
+            self._doubt_until = time.monotonic() + DOUBT_SECONDS - uptime
 
     async def _mend(self, topic: Topic) -> None:
         """Load the topic, or bring it up to the server's state; one at a time per topic."""
@@ -188,7 +205,7 @@ class Hub:
         try:
             if not topic.epoch:
                 await self._link.subscribe(store.names_of(topic.key.text).channel)
-            elif await self._catch_up(topic):
+            elif await self._catch_up(topic) and not topic.reread:
                 return
         except (redis.RedisError, OSError):
             if topic.epoch and time.monotonic() - topic.checked_at < CHECK_SECONDS:
@@ -197,7 +214,7 @@ class Hub:
 
     async def _load(self, topic: Topic) -> None:
         """Take the state from Postgres, publishing it if the server answers."""
-        topic.checked_at = time.monotonic()
+        topic.checked_at, topic.reread = time.monotonic(), False
         state, topic.period = await self.in_thread(_load_state, topic.key)
         topic.checked_at = time.monotonic()
         if state.epoch.startswith(_LOCAL):
@@ -226,7 +243,7 @@ class Hub:
             return
         body = frames.delta_body(topic.seq + 1, topic.seq, state.ts, delta.rows, delta.deleted)
         entry = Entry(topic.seq + 1, topic.seq, time.monotonic(), list(delta.rows), delta.deleted, body)
-        topic.append("", state.ts, entry)
+        topic.append(News(topic.epoch, "", state.ts, entry))
         topic.local_rows = state.rows
 
     async def _catch_up(self, topic: Topic) -> bool:
@@ -242,23 +259,15 @@ class Hub:
             return True
         if seq > own:
             found: Any = await self._link.commands.xrange(names.stream, min=f"{own}-0")
-            news = [_parse_payload(fields[b"p"]) for _, fields in found]
-            if not news or news[0][3].s > own:
-                return False  # the stream has been cut
-            if news[0][1] == own_pid:
-                self._replay(topic, news)
-                return topic.seq >= seq
+            replayed = topic.replay([News.parse(fields[b"p"]) for _, fields in found], own, own_pid)
+            if replayed is not None:
+                self.counts["replayed"] += 1
+                topic.wake()
+                return replayed and topic.seq >= seq
         # The server came back without what it had told us: it goes on under the same numbers with other content.
         self.counts["rewound"] += 1
         await self._link.commands.eval(store.RESET, 3, names.meta, names.snap, names.stream, topic.epoch)
         return False
-
-    def _replay(self, topic: Topic, news: list[tuple[str, str, float | None, Entry]]) -> None:
-        for _, pid, ts, entry in news:
-            if entry.ps == topic.seq:
-                topic.append(pid, ts, entry)
-                self.counts["replayed"] += 1
-        topic.wake()
 
     async def _position(self, names: store.Names) -> tuple[str, int, str]:
         answer = await self._link.commands.eval(
@@ -270,8 +279,8 @@ class Hub:
     async def _recent(self, topic: Topic) -> list[Entry]:
         """The last deltas before the topic's state, so that readers of before go on without a snapshot."""
         found: Any = await self._link.commands.xrevrange(store.names_of(topic.key.text).stream, count=_REPLAYED_ON_LOAD)
-        parsed = [_parse_payload(fields[b"p"]) for _, fields in reversed(found)]
-        return [entry for epoch, _, _, entry in parsed if epoch == topic.epoch and entry.s > 1]
+        parsed = [News.parse(fields[b"p"]) for _, fields in reversed(found)]
+        return [news.entry for news in parsed if news.epoch == topic.epoch and news.entry.s > 1]
 
     # --- Once a second -------------------------------------------------------------------------------
 
@@ -297,17 +306,26 @@ class Hub:
                 self._update_stale(topic)
                 self._mend_if_needed(topic, now)
         if self._due("session", SESSION_SECONDS, now):
-            self._spawn(self._sweep(now))
+            often = not self._link.up  # then no event comes
+            everybody = self._due("revalidate", SESSION_SECONDS if often else REVALIDATE_SECONDS, now)
+            self.spawn(self._guard.sweep(everybody=everybody))
+            if everybody and not often:
+                self.spawn(self._anchor_clock())
         if self._due("check", CHECK_SECONDS, now) and self._link.up:
             await self._keep_interest()
             for topic in list(self.topics.values()):
-                self._spawn(self._mend(topic))
+                self.spawn(self._mend(topic))
 
     def _mend_if_needed(self, topic: Topic, now: float) -> None:
-        """A topic without data, or without the server, is read from Postgres every five seconds."""
+        """A topic without data, or without the server, is read from Postgres every five seconds.
+
+        One whose news has no rhythm is read now and then, in case a process died between its commit and the publish.
+        """
         away = not self._link.up and now - self._link.heard_at > CHECK_SECONDS
-        if (topic.failed or away) and now - topic.checked_at > CHECK_SECONDS:
-            self._spawn(self._mend(topic))
+        age = now - topic.checked_at
+        topic.reread = topic.reread or (topic.period is None and age > REREAD_SECONDS)
+        if age > CHECK_SECONDS and (topic.failed or away or topic.reread):
+            self.spawn(self._mend(topic))
 
     async def _keep_interest(self) -> None:
         keys = [topic.key for topic in self.topics.values()]
@@ -346,99 +364,13 @@ class Hub:
         self._next[what] = now + period
         return True
 
-    # --- Sessions ------------------------------------------------------------------------------------
-
-    def _on_control(self, data: bytes) -> None:
-        event = orjson.loads(data)
-        if "check" in event:
-            user_id, identity = event["check"]["user_id"], event["check"]["identity"]
-            found = [
-                socket
-                for socket in self.sockets
-                if (user_id is None or socket.watcher.user_id == user_id)
-                and (identity is None or socket.watcher.identity == identity)
-            ]
-            for socket in found:
-                socket.required += 1  # from here on no frame leaves until it has been checked
-            self._spawn(self._recheck(found))
-        elif "extend" in event:
-            for socket in self.sockets:
-                if socket.watcher.identity == event["extend"]["identity"]:
-                    socket.watcher = replace(socket.watcher, expires_at=event["extend"]["expires_at"])
-        elif "drain" in event:
-            self._spawn(self._drain())
-
-    async def _sweep(self, now: float) -> None:
-        """Check expired and suspended sockets; all of them from time to time, or often while no event can come."""
-        everybody = self._due("revalidate", REVALIDATE_SECONDS if self._link.up else SESSION_SECONDS, now)
-        clock = self.clock.now()
-        found = [
-            socket
-            for socket in self.sockets
-            if everybody or socket.granted != socket.required or socket.watcher.expires_at <= clock
-        ]
-        await self._recheck(found)
-        if everybody:
-            await self._anchor_clock()
-
-    async def _recheck(self, found: list[Socket]) -> None:
-        found = [socket for socket in found if not socket.closing]
-        if not found:
-            return
-        required = {socket: socket.required for socket in found}
-        distinct = list({socket.watcher.identity: socket.watcher for socket in found}.values())
-        try:
-            fresh = await self.in_thread(sessions.hooks().revalidate, distinct)
-        except Exception:
-            self.counts["recheck_failed"] += 1
-            logger.exception("Open sockets could not be checked; those under suspicion stay silent.")
-            return
-        for socket in found:
-            watcher = fresh.get(socket.watcher.identity)
-            if watcher is None or watcher.expires_at <= self.clock.now():
-                socket.close(frames.SESSION_OVER)
-                continue
-            changed = watcher.version != socket.watcher.version
-            socket.watcher = watcher
-            if changed and not await self._rescope(socket):
-                continue
-            socket.granted = required[socket]
-            socket.poke()
-
-    async def _rescope(self, socket: Socket) -> bool:
-        """Show the same views as the watcher may see them now; False when that could not be found out."""
-        slots = list(socket.slots.values())
-        try:
-            outcome = await self.authorise(socket.watcher, [(slot.topic.key.view.name, slot.params) for slot in slots])
-        except Exception:
-            logger.exception("A socket could not be subscribed anew.")
-            return False
-        for slot, key in zip(slots, outcome, strict=True):
-            if socket.slots.get(slot.v) is not slot:
-                continue
-            if isinstance(key, Exception):
-                self.detach(socket, slot.v)
-                socket.answer(refusal(slot.v, key))
-            elif key.text != slot.topic.key.text:
-                self.attach(socket, slot.v, slot.params, key).gap = "scope"
-        return True
-
-    async def _drain(self) -> None:
-        """Send everybody away, spread over a few seconds."""
-        found = list(self.sockets)
-        spread = 8000 if len(found) <= 1000 else 15_000
-        for index, socket in enumerate(found):
-            socket.close(frames.DRAIN, retry_ms=random.randrange(spread))  # noqa: S311 - spreads load, guards nothing
-            if index % 200 == 199:
-                await asyncio.sleep(0.05)
-
     async def _anchor_clock(self) -> None:
         try:
             self.clock = await self.in_thread(_database_clock)
         except Exception:
             logger.warning("The database's time is not known; the last known one goes on.", exc_info=True)
 
-    def _spawn(self, work: Any) -> None:
+    def spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -457,27 +389,6 @@ async def current() -> Hub:
         _starting[loop_id] = asyncio.get_running_loop().create_task(hub.start())
     await asyncio.shield(_starting[loop_id])
     return hub
-
-
-def refusal(v: str, reason: Exception) -> str:
-    """The error message for a view that cannot be shown."""
-    match reason:
-        case views.Forbidden():
-            return frames.error("forbidden", "You may not see this view.", v)
-        case views.UnknownView():
-            return frames.error("unknown_view", "There is no view of that name.", v)
-        case _:
-            return frames.error("bad_params", str(reason), v)
-
-
-def _parse_payload(data: bytes) -> tuple[str, str, float | None, Entry]:
-    """Epoch, publish id, source time and delta of what PUBLISH sent."""
-    header, _, body = data.partition(b"\n")
-    epoch, _, pid = header.decode().partition(" ")
-    text = body.decode()
-    fields = orjson.loads("{" + text)
-    entry = Entry(fields["s"], fields["ps"], time.monotonic(), fields["rows"], fields["del"], text)
-    return epoch, pid, fields["ts"], entry
 
 
 def _authorise_all(watcher: Watcher, wanted: list[tuple[str, dict[str, Any]]]) -> list[ViewKey | Exception]:

@@ -30,6 +30,7 @@ _MOST_KNOWN = 500
 _PAUSE_SECONDS = 2.0  # after a failure the server is left alone that long, so that a poll waits for it at most once
 
 _known: dict[str, State] = {}
+_owed: set[str] = set()  # views whose news was dropped; the next call pays
 _paused_until = 0.0
 
 
@@ -53,13 +54,15 @@ def publish_changed(*view_names: str, match: Match | None = None) -> int:
     try:
         if time.monotonic() < _paused_until:
             raise redis.ConnectionError("left alone after a failure")
-        for name in view_names:
+        for name in dict.fromkeys([*view_names, *_owed]):
             for key in watched_keys(name):
-                if match is None or match(key.params, key.scope):
+                if match is None or name in _owed or match(key.params, key.scope):
                     before = counts["published"]
                     _refresh_counted(key)
                     published += counts["published"] > before
+            _owed.discard(name)
     except redis.RedisError as error:
+        _owed.update(view_names)
         _pause(error)
     except Exception:
         counts["failed"] += 1
@@ -114,6 +117,7 @@ def forget() -> None:
     """Drop what this process remembers of the server; for tests."""
     global _paused_until
     _known.clear()
+    _owed.clear()
     _paused_until = 0.0
 
 

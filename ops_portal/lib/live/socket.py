@@ -94,8 +94,24 @@ class Socket:
     """A socket and its writer. `granted` and `required` are entitlement versions: no frame leaves while they differ."""
 
     __slots__ = (
-        "_closing", "_send", "_task", "_wake", "answers", "bad_frames", "budget", "budget_at", "focus", "granted", "greeted",
-        "hidden", "opened_at", "required", "sending_since", "slots", "watcher",
+        "_closing",
+        "_send",
+        "_task",
+        "_wake",
+        "answers",
+        "bad_frames",
+        "budget",
+        "budget_at",
+        "focus",
+        "granted",
+        "greeted",
+        "hidden",
+        "opened_at",
+        "required",
+        "scoped_as",
+        "sending_since",
+        "slots",
+        "watcher",
     )  # fmt: skip
 
     def __init__(self, send: Send, watcher: Watcher) -> None:
@@ -107,6 +123,7 @@ class Socket:
         self.focus: str | None = None
         self.greeted = False
         self.granted = self.required = 0
+        self.scoped_as = watcher.version  # whose rights all slots were last checked against
         self.sending_since = 0.0
         self.opened_at = self.budget_at = time.monotonic()
         self.budget = frames.MESSAGE_BURST

@@ -1,9 +1,12 @@
 """One watched view key in a web process: its rows, its recent deltas and the slots that show it."""
 
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from ops_portal.lib.live import frames, rows
 from ops_portal.lib.live.store import State
@@ -29,6 +32,26 @@ class Entry:
     body: str
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """What one publish says: the delta, and the state it leads to."""
+
+    epoch: str
+    pid: str
+    ts: float | None
+    entry: Entry
+
+    @classmethod
+    def parse(cls, payload: bytes) -> "News":
+        """From the text that `publish` sends: `<epoch> <pid>`, a line end, the body."""
+        header, _, body = payload.partition(b"\n")
+        epoch, _, pid = header.decode().partition(" ")
+        text = body.decode()
+        fields = orjson.loads("{" + text)
+        entry = Entry(fields["s"], fields["ps"], time.monotonic(), fields["rows"], fields["del"], text)
+        return cls(epoch, pid, fields["ts"], entry)
+
+
 class Topic:
     """State and readers of one key. `seq` and `epoch` say where it is; an empty epoch means not loaded yet."""
 
@@ -45,6 +68,7 @@ class Topic:
         self.period: float | None = None  # seconds between two readings of the source, None when there is no rhythm
         self.loading = False
         self.missed = False  # something was missed while it was loading
+        self.reread = False  # Postgres may know more than was published
         self.failed = False  # the last reading raised
         self.empty_since: float | None = None  # monotonic, like all below
         self.checked_at = 0.0  # when it was last read from Postgres
@@ -69,10 +93,31 @@ class Topic:
                 self.ring.appendleft(entry)
                 wanted = entry.ps
 
-    def append(self, pid: str, ts: float | None, entry: Entry) -> None:
+    def offer(self, news: News) -> bool:
+        """Take news that follows the present state. False when something in between is missing; old news is no news."""
+        if news.epoch == self.epoch and news.entry.s <= self.seq:
+            return True
+        if news.epoch != self.epoch or news.entry.ps != self.seq:
+            return False
+        self.append(news)
+        return True
+
+    def replay(self, found: list[News], seq: int, pid: str) -> bool | None:
+        """Take what the stream has from `seq` on, where the topic was (published as `pid`) when it asked.
+
+        False when the stream has been cut; None when it contradicts what the topic was told before.
+        """
+        if not found or found[0].entry.s > seq:
+            return False
+        if found[0].pid != pid:
+            return None
+        return all(self.offer(news) for news in found)
+
+    def append(self, news: News) -> None:
         """Apply the delta that follows the present state."""
-        self.table.apply(ts, entry.rows, entry.deleted)
-        self.seq, self.pid = entry.s, pid
+        entry = news.entry
+        self.table.apply(news.ts, entry.rows, entry.deleted)
+        self.seq, self.pid = entry.s, news.pid
         self.ring.append(entry)
         while self.ring[0].at < entry.at - RING_SECONDS:
             self.ring.popleft()
