@@ -76,16 +76,27 @@ def _theme(request: HttpRequest) -> str:
 def _places(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
-        return {"rail": [], "rail_user": [], "bottom_bar": [], "search_url": "", "sign_out_url": "", "sign_in_url": _reverse("accounts:sign-in")}
-    shown = [place for place in PLACES if place.right is None or may(user, place.right)]
-    bar = sorted((place for place in shown if place.at_bottom), key=lambda place: place.at_bottom)
+        return {
+            "rail": [],
+            "rail_user": [],
+            "bottom_bar": [],
+            "search_url": "",
+            "sign_out_url": "",
+            "sign_in_url": _reverse("accounts:sign-in"),
+        }
+    bar = sorted((place for place in PLACES if place.at_bottom), key=lambda place: place.at_bottom)
     return {
-        "rail": _entries(shown, request),
+        "rail": place_entries(PLACES, request),
         "rail_user": _entries(USER_PLACES, request),
-        "bottom_bar": _entries(bar, request),
+        "bottom_bar": place_entries(bar, request),
         "search_url": _reverse("search"),
         "sign_out_url": _reverse("accounts:sign-out"),
     }
+
+
+def place_entries(places: Any, request: HttpRequest) -> list[Entry]:
+    """Entries of the places that the user may go to."""
+    return _entries([place for place in places if place.right is None or may(request.user, place.right)], request)
 
 
 def _entries(places: Any, request: HttpRequest) -> list[Entry]:

@@ -8,17 +8,47 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template import loader
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_safe
 from markdown_it import MarkdownIt
 
 from accounts.guards import signed_in
+from accounts.policies import may
+from accounts.roles import Right
+from lag import selectors
+from lag.selectors.news import recent_events
 from lag.verdicts import Verdict
+from ops_portal import overview
 from ops_portal.icons import ICONS
 from ops_portal.middleware import current_request_id
 
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
+
+
+@require_safe
+@signed_in("shows what the user's scope lets through; empty without clients")
+def home(request: HttpRequest) -> HttpResponse:
+    """One card per cluster, verdict and reason first; below, what changed in the last hour."""
+    cards = [overview.card(request.user, row) for row in selectors.cluster_summaries(request.user)]
+    context = {
+        "cards": cards,
+        "events": recent_events(request.user),
+        "sentence": overview.sentence([card.row for card in cards]),
+        "red": sum(card.red for card in cards),
+        "may_administer": may(request.user, Right.ADMINISTER),
+        "docs_url": reverse("docs"),
+    }
+    return render(request, "home.html", context)
+
+
+@require_safe
+@signed_in("finds only what the user may see")
+def search(request: HttpRequest) -> HttpResponse:
+    """What the palette shows for a few letters: pages, clusters, groups, topics."""
+    q = request.GET.get("q", "").strip()[:249].replace("\0", "")
+    return render(request, "components/palette_results.html", {"sections": overview.found(request, q), "q": q})
 
 
 @require_safe

@@ -54,7 +54,9 @@ def unknown(reason: str = "") -> SafeString:
 
 
 def _figure(text: str, title: str, value: float) -> SafeString:
-    figure, _, unit = text.partition(formats.THIN) if text.count(formats.THIN) == 1 and " " not in text else (text, "", "")
+    figure, _, unit = (
+        text.partition(formats.THIN) if text.count(formats.THIN) == 1 and " " not in text else (text, "", "")
+    )
     tail = format_html('<span class="num__unit">{}</span>', unit) if unit else ""
     return format_html('<data class="num" value="{}" title="{}">{}{}</data>', value, title, figure, tail)
 
@@ -99,7 +101,9 @@ def bound(value: float | None) -> SafeString | str:
     """The error bound of a lag in seconds, where it says anything."""
     if not value:
         return ""
-    return format_html('<span class="num__bound" title="the true age lies within this bound">±{}</span>', formats.duration(value))
+    return format_html(
+        '<span class="num__bound" title="the true age lies within this bound">±{}</span>', formats.duration(value)
+    )
 
 
 @register.filter
@@ -109,8 +113,19 @@ def ago(value: datetime | None, reason: str = "") -> SafeString:
         return unknown(reason or "never")
     iso = value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     seconds = (datetime.now(UTC) - value).total_seconds()  # wall clock on purpose: what a reader's own watch says
-    text = "now" if -0.5 <= seconds < 1 else f"in {formats.duration(round(-seconds))}" if seconds < 0 else f"{formats.duration(int(seconds))} ago"
-    return format_html('<time class="num" datetime="{}" title="{}" data-ago>{}</time>', iso, iso.replace("T", " ").replace("Z", " UTC"), text)
+    text = (
+        "now"
+        if -0.5 <= seconds < 1
+        else f"in {formats.duration(round(-seconds))}"
+        if seconds < 0
+        else f"{formats.duration(int(seconds))} ago"
+    )
+    return format_html(
+        '<time class="num" datetime="{}" title="{}" data-ago>{}</time>',
+        iso,
+        iso.replace("T", " ").replace("Z", " UTC"),
+        text,
+    )
 
 
 @register.filter
@@ -119,7 +134,12 @@ def clock_time(value: datetime | None) -> SafeString:
     if value is None:
         return unknown()
     iso = value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return format_html('<time class="num" datetime="{}" title="{}">{}</time>', iso, iso.replace("T", " ").replace("Z", " UTC"), value.astimezone(UTC).strftime("%H:%M:%S"))
+    return format_html(
+        '<time class="num" datetime="{}" title="{}">{}</time>',
+        iso,
+        iso.replace("T", " ").replace("Z", " UTC"),
+        value.astimezone(UTC).strftime("%H:%M:%S"),
+    )
 
 
 @register.filter
@@ -155,7 +175,9 @@ def query(context: Mapping[str, Any], **changes: Any) -> str:
 
 
 @register.inclusion_tag("components/age_chip.html")
-def age_chip(observed_at: datetime | None, period_seconds: float = 5, source: str = "", panel: str = "") -> dict[str, Any]:
+def age_chip(
+    observed_at: datetime | None, period_seconds: float = 5, source: str = "", panel: str = ""
+) -> dict[str, Any]:
     """Age of a panel's data. static/js/age.js keeps it current by the server's clock; late and stale as in ops_portal.lib.units."""
     return {"observed_at": observed_at, "period_seconds": period_seconds, "source": source, "panel": panel}
 
@@ -168,8 +190,77 @@ def form_field(field: Any) -> dict[str, Any]:
 
 
 @register.inclusion_tag("components/state.html")
-def state(kind: str, title: str, text: str = "", action: str = "", href: str = "", icon_name: str = "") -> dict[str, Any]:
+def state(
+    kind: str, title: str, text: str = "", action: str = "", href: str = "", icon_name: str = ""
+) -> dict[str, Any]:
     """A designed state: empty, loading, partial, stale, error, forbidden or not_found. Says what, since when, what to do."""
-    icons = {"empty": "empty", "error": "critical", "forbidden": "lock", "not_found": "not-found", "stale": "offline", "partial": "warning", "loading": "clock"}
+    icons = {
+        "empty": "empty",
+        "error": "critical",
+        "forbidden": "lock",
+        "not_found": "not-found",
+        "stale": "offline",
+        "partial": "warning",
+        "loading": "clock",
+    }
     tones = {"error": "critical", "stale": "warning", "partial": "warning"}
-    return {"kind": kind, "title": title, "text": text, "action": action, "href": href, "icon_name": icon_name or icons.get(kind, "empty"), "tone": tones.get(kind, "")}
+    return {
+        "kind": kind,
+        "title": title,
+        "text": text,
+        "action": action,
+        "href": href,
+        "icon_name": icon_name or icons.get(kind, "empty"),
+        "tone": tones.get(kind, ""),
+    }
+
+
+# --- poll runs ---------------------------------------------------------------------------------------------------------------
+_RUN_TONES = {"ok": "ok", "partial": "warning", "failed": "critical", "skipped": "unknown", "running": "neutral"}
+
+
+@register.filter
+def run_tone(status: str) -> str:
+    return _RUN_TONES.get(status, "neutral")
+
+
+@register.filter
+def took(run: Any) -> float | None:
+    """Seconds a poll run took."""
+    return None if run.ended_at is None else float((run.ended_at - run.started_at).total_seconds())
+
+
+@register.filter
+def total(counts: Mapping[str, Any] | None) -> float | None:
+    """Sum of the numbers in a mapping; None where nothing was counted."""
+    numbers = [value for value in (counts or {}).values() if isinstance(value, int | float)]
+    return sum(numbers) if numbers else None
+
+
+@register.filter
+def plain(value: Any) -> str:
+    """A figure as short text, anything else as it is."""
+    return formats.compact(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
+@register.filter
+def times3(value: int) -> int:
+    """Position of a bar in a strip of bars three units wide."""
+    return value * 3
+
+
+@register.filter
+def split(text: str) -> list[str]:
+    return text.split()
+
+
+@register.filter
+def epoch(value: float | None) -> datetime | None:
+    """Seconds since the epoch as a time."""
+    return None if value is None else datetime.fromtimestamp(value, UTC)
+
+
+@register.filter
+def unlocalized(value: float) -> str:
+    """A number as SVG wants it."""
+    return f"{value:g}"

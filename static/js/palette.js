@@ -53,7 +53,7 @@ export function startPalette(dialog) {
       if (count) choose((chosen() + (event.key === "ArrowDown" ? 1 : count - 1) + count) % count);
     } else if (event.key === "Enter") {
       event.preventDefault();
-      /** @type {HTMLElement|null} */ (items()[chosen()]?.querySelector("a") ?? items()[chosen()])?.click();
+      items()[chosen()]?.click();
     }
   });
 }

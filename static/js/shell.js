@@ -1,5 +1,6 @@
 // @ts-check
 // What every page does: theme, rail, palette, keyboard help, toasts, relative times, forms that are sent once.
+import "ops/ages";
 import { ago } from "ops/format";
 
 const root = document.documentElement;

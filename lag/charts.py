@@ -1,0 +1,121 @@
+"""Figures of lag, built on the server. They name tokens, not colours: the page paints them in its theme (static/js/history.js)."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import plotly.graph_objects as go
+
+from lag.rows import EventRow, HistoryPoints
+from lag.verdicts import EventKind, Tone, Verdict
+
+_MARKED = {
+    EventKind.MEMBER_LEFT: "--status-warn",
+    EventKind.REWOUND: "--status-warn",
+    EventKind.SKIPPED: "--status-warn",
+    EventKind.TRUNCATED: "--status-crit",
+    EventKind.SLO_OPENED: "--status-crit",
+    EventKind.TOPIC_RECREATED: "--status-maint",
+}
+_MOST_MARKS = 60
+
+
+def history_figure(history: HistoryPoints, events: Iterable[EventRow]) -> dict[str, Any]:
+    """Unread records, seconds behind and rates over one time axis, times of trouble shaded, events as lines.
+
+    Without any sample the figure has no traces.
+    """
+    columns = {name: [point[index] for point in history.points] for index, name in enumerate(history.columns)}
+    known = [value for value in columns.get("lag_records", []) if value is not None]
+    if not known:
+        return {"data": [], "layout": {}}
+    times = [datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z") for at in columns["at"]]
+    figure = go.Figure(layout=_layout(times))
+    figure.add_trace(_line(times, columns["lag_records"], "y", "unread records", "--series-1", fill="tozeroy"))
+    figure.add_trace(_line(times, columns["lag_seconds"], "y2", "seconds behind", "--series-4", fill="tozeroy"))
+    figure.add_trace(_line(times, columns["produce_rate"], "y3", "written per second", "--series-1"))
+    figure.add_trace(_line(times, columns["consume_rate"], "y3", "read per second", "--series-2", dash="dash"))
+    plain: dict[str, Any] = figure.to_plotly_json()
+    plain["layout"].pop("template", None)
+    plain["layout"]["shapes"] = [*_troubles(times, columns.get("verdict", [])), *_marks(times, events)]
+    return plain
+
+
+def _layout(times: list[str]) -> dict[str, Any]:
+    axis = {"rangemode": "tozero", "fixedrange": True, "automargin": False, "tickformat": "~s", "nticks": 4}
+    return {
+        "height": 380,
+        "margin": {"l": 52, "r": 12, "t": 18, "b": 28},
+        "hovermode": "x unified",
+        "showlegend": False,
+        "xaxis": {
+            "type": "date",
+            "anchor": "y3",
+            "range": [times[0], times[-1]],
+            "hoverformat": "%Y-%m-%d %H:%M:%S UTC",
+        },
+        "yaxis": axis | {"domain": [0.70, 1.0], "title": {"text": "unread", "standoff": 4}},
+        "yaxis2": axis | {"domain": [0.36, 0.64], "title": {"text": "seconds behind", "standoff": 4}},
+        "yaxis3": axis | {"domain": [0.0, 0.30], "title": {"text": "records/s", "standoff": 4}},
+        "dragmode": "zoom",
+    }
+
+
+def _line(
+    times: list[str],
+    values: list[Any],
+    axis: str,
+    name: str,
+    token: str,
+    *,
+    fill: str | None = None,
+    dash: str = "solid",
+) -> go.Scatter:
+    return go.Scatter(
+        x=times, y=values, yaxis=axis, name=name, mode="lines", fill=fill, connectgaps=False,
+        line={"width": 1.5, "dash": dash}, meta={"token": token}, hovertemplate="%{y:,.4~r} " + name + "<extra></extra>",
+    )  # fmt: skip
+
+
+def _troubles(times: list[str], verdicts: list[Any]) -> list[dict[str, Any]]:
+    """Shaded spans where the verdict was critical or a warning."""
+    spans: list[tuple[str, int, int]] = []
+    for index, word in enumerate(verdicts):
+        tone = Verdict(word).tone if word else Tone.NEUTRAL
+        token = {Tone.CRITICAL: "--status-crit-wash", Tone.WARNING: "--status-warn-wash"}.get(tone, "")
+        if not token:
+            continue
+        if spans and spans[-1][0] == token and spans[-1][2] == index - 1:
+            spans[-1] = (token, spans[-1][1], index)
+        else:
+            spans.append((token, index, index))
+    last = len(times) - 1
+    return [
+        {
+            "type": "rect", "xref": "x", "yref": "paper", "x0": times[first], "x1": times[min(end + 1, last)], "y0": 0, "y1": 1,
+            "layer": "below", "name": token, "fillcolor": "rgba(0,0,0,0)", "line": {"width": 0},
+        }
+        for token, first, end in spans
+    ]  # fmt: skip
+
+
+def _marks(times: list[str], events: Iterable[EventRow]) -> list[dict[str, Any]]:
+    """Vertical lines where something happened, newest first, at most sixty."""
+    marked = []
+    for event in events:
+        at = event.at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        if event.kind in _MARKED and times[0] <= at <= times[-1]:
+            marked.append(
+                {
+                    "type": "line",
+                    "xref": "x",
+                    "yref": "paper",
+                    "x0": at,
+                    "x1": at,
+                    "y0": 0,
+                    "y1": 1,
+                    "name": _MARKED[EventKind(event.kind)],
+                    "line": {"width": 1, "dash": "dot"},
+                }
+            )
+    return marked[:_MOST_MARKS]

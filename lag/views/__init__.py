@@ -1,0 +1,1 @@
+"""Pages of lag: board, group, topics, SLOs, clients."""

@@ -1,0 +1,70 @@
+"""What belongs to a client: its groups and topics, as lag sees them."""
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from accounts.guards import requires
+from accounts.models import Client
+from accounts.policies import Person
+from accounts.roles import Right
+from accounts.selectors import clients_visible, ownerships_by_client
+from lag import selectors
+from lag.rows import BoardQuery, GroupSummary
+from lag.sentences import board_sentence
+from lag.verdicts import Verdict
+
+
+@require_safe
+@requires(Right.SEE_CLIENTS)
+def client_list(request: HttpRequest) -> HttpResponse:
+    """Clients the user may see, with the state of their groups."""
+    clients = list(clients_visible(request.user))
+    globs = ownerships_by_client(client.pk for client in clients)
+    rows = [
+        {"client": client, "globs": globs.get(client.pk, [])} | _standing(_groups(request.user, client))
+        for client in clients
+    ]
+    rows.sort(key=lambda row: (row["severity"], row["client"].name))
+    return render(request, "lag/client_list.html", {"rows": rows})
+
+
+@require_safe
+@requires(Right.SEE_CLIENTS)
+def client_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """One client: globs that say what is its own, groups worst first, topics."""
+    client = next((client for client in clients_visible(request.user) if client.pk == pk), None)
+    if client is None:
+        raise Http404("no such client")
+    groups = _groups(request.user, client)
+    topics = [
+        topic
+        for cluster in selectors.clusters_visible(request.user)
+        for topic in selectors.topics(request.user, cluster)
+        if topic.client == client.name
+    ]
+    context = {"client": client, "globs": ownerships_by_client([pk]).get(pk, []), "groups": groups, "topics": topics}
+    return render(request, "lag/client_detail.html", context | _standing(groups))
+
+
+def _groups(user: Person, client: Client) -> list[GroupSummary]:
+    query = BoardQuery(client=(client.name,), limit=500)
+    return [
+        row for cluster in selectors.clusters_visible(user) for row in selectors.group_board(user, cluster, query).items
+    ]
+
+
+def _standing(groups: list[GroupSummary]) -> dict[str, Any]:
+    """Counts and one sentence over the groups of a client."""
+    counts = {verdict.value: sum(1 for row in groups if row.verdict is verdict) for verdict in Verdict}
+    worst = min((row.verdict for row in groups), key=lambda verdict: verdict.severity, default=None)
+    behind = [row for row in groups if row.lag_seconds]
+    furthest = max(behind, key=lambda row: row.lag_seconds or 0.0, default=None)
+    return {
+        "worst": worst,
+        "severity": worst.severity if worst else len(Verdict),
+        "total": len(groups),
+        "sentence": board_sentence(counts, (furthest.group, furthest.lag_seconds) if furthest else None),
+    }
