@@ -69,7 +69,8 @@ def poll(*, cluster: Cluster, period: float, port: KafkaPort, clock: Clock, dead
     try:
         return _poll(known, cluster, period, port, clock, deadline)
     except BaseException:
-        known.forget()  # memories may be ahead of what is stored
+        if known.ahead:
+            known.forget()
         raise
     finally:
         known.lock.release()
@@ -85,6 +86,7 @@ def _poll(
     cycle = _read(known, rules, port, clock, deadline, watch)
     _compute(known, cycle, rules, port, clock, deadline, watch)
     stored = state.cycle_store(cluster=cluster, known=known, cycle=cycle)
+    known.ahead = False
     watch.lap("store")
     return PollReport(cycle.errors, {**watch.seconds, **_counts(known, cycle, stored)})
 
@@ -260,12 +262,14 @@ def _read_offsets(
     cycle.identities = _read_identities(known, wanted, ends, port, clock, deadline)
     stable = port.offsets(stable_wanted & wanted, OffsetSpec.STABLE, deadline) if stable_wanted else None
     starts = port.offsets(wanted, OffsetSpec.START, deadline)
-    for answer in (ends, starts, *([stable] if stable else [])):
+    answers = (ends, starts, *([stable] if stable else []))
+    for answer in answers:
         cycle.errors += answer.errors
-    if cycle.errors:
+    if any(answer.errors for answer in answers):
         known.metadata_at = 0.0  # a broker may be gone: begin the next poll with fresh metadata
     if cycle.whole_listing:
         known.log.forget({topic for topic, _ in known.log.partitions} - {topic for topic, _ in wanted})
+    known.ahead = True
     known.log.observe(starts, ends, stable, cycle.identities)
 
 

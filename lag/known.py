@@ -48,12 +48,14 @@ class Known:
     cluster_id: int
     lock: threading.Lock = field(default_factory=threading.Lock)
     version: int = -1
+    ahead: bool = False  # readings went into `log` or memories that are not stored yet
     observed_at: float | None = None
     groups: dict[str, KnownGroup] = field(default_factory=dict)
     topics: dict[str, KnownTopic] = field(default_factory=dict)
     log: ClusterLog = field(default_factory=ClusterLog)
     identified: dict[str, float] = field(default_factory=dict)  # when a topic's identity was last asked for
     unsaved_topics: set[str] = field(default_factory=set)  # knots moved since they were stored
+    unsaved_groups: set[int] = field(default_factory=set)  # memories likewise, by group id
     unmeasured: frozenset[str] = frozenset()
     unmeasured_at: float = 0.0
     metadata_at: float = 0.0

@@ -80,6 +80,9 @@ class LagState(models.Model):
     version = models.BigIntegerField(default=0)
     observed_at = models.DateTimeField(null=True)
     listed_at = models.DateTimeField(null=True)  # newest whole listing of groups
+    # Row ids whose knots or memories are older than this poll: what was loaded of them says nothing of `observed_at`.
+    unsaved_topics = ArrayField(models.BigIntegerField(), default=list)
+    unsaved_groups = ArrayField(models.BigIntegerField(), default=list)
 
     def __str__(self) -> str:
         return f"lag of {self.cluster_id}"

@@ -43,25 +43,20 @@ class Stored:
 # --- reading -------------------------------------------------------------------------------------------------------------
 def known_refresh(known: Known) -> None:
     """Bring the worker's memory up to what is stored: rows that others have written since, all of them the first time."""
-    state = LagState.objects.filter(cluster_id=known.cluster_id).first()
-    version = state.version if state else 0
-    if state is None:
-        LagState.objects.get_or_create(cluster_id=known.cluster_id)
-    if version == known.version:
+    state, _ = LagState.objects.get_or_create(cluster_id=known.cluster_id)
+    if state.version == known.version:
         return
-    if version < known.version:  # the database was restored or the cluster made anew
+    if state.version < known.version:  # the database was restored
         known.forget()
-    since = known.version
-    known.observed_at = state.observed_at.timestamp() if state and state.observed_at else None
-    _load_topics(known, since)
-    _load_groups(known, since)
-    known.version = version
+    known.observed_at = state.observed_at.timestamp() if state.observed_at else None
+    _load_topics(known, known.version, set(state.unsaved_topics))
+    _load_groups(known, known.version, set(state.unsaved_groups))
+    known.version = state.version
 
 
-def _load_topics(known: Known, since: int) -> None:
-    topics = Topic.objects.filter(cluster_id=known.cluster_id, vanished_at__isnull=True)
+def _load_topics(known: Known, since: int, unsaved: set[int]) -> None:
     stored = {}
-    for topic in topics:
+    for topic in Topic.objects.filter(cluster_id=known.cluster_id, vanished_at__isnull=True):
         had = known.topics.get(topic.name)
         entry = had if had is not None and had.id == topic.pk else KnownTopic(topic.pk, None)
         entry.topic_id = topic.topic_id or None
@@ -71,64 +66,46 @@ def _load_topics(known: Known, since: int) -> None:
         stored[topic.name] = entry
     known.log.forget(known.topics.keys() - stored.keys())
     known.topics = stored
-    by_id = {entry.id: name for name, entry in stored.items()}
-    seen_at = known.observed_at or 0.0
-    for topic_id, data in StoredKnots.objects.filter(topic_id__in=list(by_id), version__gt=since).values_list(
-        "topic_id", "data"
-    ):
-        known.log.load_topic(by_id[topic_id], orjson.loads(bytes(data)), seen_at)
+    names = {entry.id: name for name, entry in stored.items()}
+    known.unsaved_topics = {names[pk] for pk in unsaved if pk in names}
+    knots = StoredKnots.objects.filter(topic__cluster_id=known.cluster_id, topic__vanished_at__isnull=True, version__gt=since)
+    for pk, data in knots.values_list("topic_id", "data"):
+        seen_at = 0.0 if pk in unsaved else known.observed_at or 0.0
+        known.log.load_topic(names[pk], orjson.loads(bytes(data)), seen_at)
 
 
-def _load_groups(known: Known, since: int) -> None:
+def _load_groups(known: Known, since: int, unsaved: set[int]) -> None:
     rows = ConsumerGroup.objects.filter(cluster_id=known.cluster_id, vanished_at__isnull=True)
-    columns = (
-        "id",
-        "name",
-        "type",
-        "state",
-        "client_id",
-        "client_conflict",
-        "error_code",
-        "fresh",
-        "version",
-        "observed_at",
-    )
-    by_id: dict[int, KnownGroup] = {}
+    columns = ("id", "name", "type", "state", "client_id", "client_conflict", "error_code", "fresh", "version")
     stored: dict[str, KnownGroup] = {}
-    for pk, name, kind, state, client_id, conflict, error_code, fresh, version, _ in rows.values_list(*columns):
+    renewed: dict[int, KnownGroup] = {}  # written by others since
+    for pk, name, kind, state, client_id, conflict, error_code, fresh, version in rows.values_list(*columns):
         entry = known.groups.get(name)
-        if entry is None or entry.id != pk:
-            entry = KnownGroup(pk, GroupMemory(name))
-            version = since + 1
-        stored[name] = entry
-        if version > since:
+        if entry is None or entry.id != pk or version > since:
+            entry = entry if entry is not None and entry.id == pk else KnownGroup(pk, GroupMemory(name))
             entry.meta = _meta(kind, state, client_id, conflict, error_code, fresh)
-            by_id[pk] = entry
-    known.groups = stored
-    everything = since < 0
-    memories = StoredMemory.objects.filter(
+            entry.topics = {}
+            renewed[pk] = entry
+        stored[name] = entry
+    known.groups, known.unsaved_groups = stored, unsaved
+    known.gaps -= renewed.keys()
+    known.sampled = {series: mark for series, mark in known.sampled.items() if series[0] not in renewed}
+    _load_memories(known, since, unsaved)
+    for pk, topic_id in GroupTopic.objects.filter(group_id__in=list(renewed)).values_list("group_id", "topic_id"):
+        renewed[pk].topics[topic_id] = 0
+
+
+def _load_memories(known: Known, since: int, unsaved: set[int]) -> None:
+    entries = {entry.id: entry for entry in known.groups.values()}
+    rows = StoredMemory.objects.filter(
         version__gt=since, group__cluster_id=known.cluster_id, group__vanished_at__isnull=True
     )
-    names = {entry.id: name for name, entry in stored.items()}
-    for pk, data in memories.values_list("group_id", "data"):
-        entry = stored[names[pk]]
+    for pk, data in rows.values_list("group_id", "data"):
+        entry = entries[pk]
         entry.memory = GroupMemory.from_plain(orjson.loads(bytes(data)))
-        if entry.meta and entry.meta[-1] and known.observed_at:  # read well by the newest poll
+        read_well = bool(entry.meta) and bool(entry.meta[-1])
+        if read_well and pk not in unsaved and known.observed_at is not None:  # nothing has moved since it was stored
             entry.memory.observed_at = max(entry.memory.observed_at, known.observed_at)
-    for pk, entry in by_id.items():
-        entry.topics = {}
-        if not everything:
-            known.sampled = {series: value for series, value in known.sampled.items() if series[0] != pk}
-    owned = GroupTopic.objects.filter(group__cluster_id=known.cluster_id, version__gt=since).values_list(
-        "group_id", "topic_id"
-    )
-    for pk, topic_id in (
-        GroupTopic.objects.filter(group_id__in=list(by_id)).values_list("group_id", "topic_id")
-        if not everything
-        else owned
-    ):
-        if pk in names:
-            stored[names[pk]].topics[topic_id] = 0
 
 
 def _meta(
@@ -155,7 +132,11 @@ def cycle_store(*, cluster: Cluster, known: Known, cycle: Cycle) -> Stored:
     stored.events = _store_events(known, cluster, cycle, slos_judge(known, cluster, cycle))
     stored.history_bytes = cycle_append(known, cycle, cluster.pk)
     LagState.objects.filter(cluster_id=cluster.pk).update(
-        version=version, observed_at=at, **({"listed_at": at} if cycle.whole_listing else {})
+        version=version,
+        observed_at=at,
+        unsaved_topics=sorted(known.topics[name].id for name in known.unsaved_topics if name in known.topics),
+        unsaved_groups=sorted(known.unsaved_groups),
+        **({"listed_at": at} if cycle.whole_listing else {}),
     )
     known.version, known.observed_at = version, cycle.at
     for name in cycle.vanished:
@@ -324,6 +305,7 @@ def _store_vanished(known: Known, cycle: Cycle, version: int) -> None:
     if not cycle.vanished:
         return
     ids = [known.groups[name].id for name in cycle.vanished]
+    known.unsaved_groups.difference_update(ids)
     ConsumerGroup.objects.filter(pk__in=ids).update(vanished_at=as_datetime(cycle.at), version=version)
     GroupTopic.objects.filter(group_id__in=ids).delete()
     StoredMemory.objects.filter(group_id__in=ids).delete()
@@ -483,13 +465,18 @@ def _group_topic_row(group_id: int, topic_id: int, topic: TopicResult) -> tuple[
 def _store_memories(known: Known, cycle: Cycle, version: int) -> int:
     rows = []
     for name, result in cycle.results.items():
-        if not result.changed and not result.events:
-            continue
         group = known.groups[name]
+        if not result.changed and not result.events and group.id not in known.unsaved_groups:
+            continue
         due = cycle.at - group.stored_at >= MEMORY_SECONDS
         if due or result.events or result.summary.verdict is not group.stored_verdict:
             rows.append((group.id, orjson.dumps(group.memory.to_plain()), version))
-            group.stored_at, group.stored_verdict = cycle.at, result.summary.verdict
+            # The first time all are stored together; from then on each has its own turn.
+            group.stored_at = cycle.at if group.stored_at else cycle.at - group.id % int(MEMORY_SECONDS)
+            group.stored_verdict = result.summary.verdict
+            known.unsaved_groups.discard(group.id)
+        else:
+            known.unsaved_groups.add(group.id)
     if rows:
         _upsert("lag_storedmemory", "group_id", rows)
     return len(rows)
