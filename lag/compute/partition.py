@@ -4,7 +4,7 @@ from clusters.ports import Partition
 from lag.compute.log import PartitionLog
 from lag.compute.memory import INTERVALS_KEPT, NEVER, SAMPLE_STEP_SECONDS, WINDOW_SECONDS, PartitionMemory
 from lag.compute.rules import OPEN_TXN_SECONDS, Surroundings, judge
-from lag.compute.seconds import locate, next_question
+from lag.compute.seconds import locate
 from lag.compute.types import GroupEvent, Inputs, LagSettings, PartitionResult, TopicFacts
 from lag.verdicts import EventKind, Flag, Method, Verdict
 from ops_portal.lib.units import is_stale
@@ -161,6 +161,7 @@ def _take_seconds(
     estimate = locate(log, facts, position, around.now)
     if not same:
         part.position, part.since, part.bound, part.method, part.approximate = position, None, None, None, False
+    part.settled = estimate is None or estimate.settled
     if estimate is not None and (
         part.since is None
         or (estimate.bound is not None and (part.bound is None or estimate.bound < part.bound))
@@ -168,7 +169,6 @@ def _take_seconds(
     ):
         part.since, part.bound = estimate.since, estimate.bound
         part.method, part.approximate = estimate.method, estimate.approximate
-    part.settled = next_question(log, position, around.now) is None
 
 
 def _take_trough(part: PartitionMemory, records: int, moved: bool, around: Surroundings) -> None:

@@ -78,15 +78,18 @@ def locate(log: PartitionLog, facts: TopicFacts, offset: int, now: float) -> Est
         return None
     approximate = facts.compacted or found.skewed
     if found.low is None:
-        return Estimate(found.high, None, Method.LOWER_BOUND, approximate)
-    since = _guess(found, offset)
+        settled = found.skewed or any(answer.asked == 0.0 for answer in log.evidence)
+        return Estimate(found.high, None, Method.LOWER_BOUND, approximate, settled)
     half = (found.high - found.low) / 2
-    if since is None or half <= tolerance(found.high, now):
+    settled = half <= tolerance(found.high, now)
+    since = None if settled else _guess(found, offset)
+    if since is None:
         since = found.low + half
     bound = max(since - found.low, found.high - since)
-    if not found.narrowed:
-        return Estimate(since, bound, Method.KNOTS, approximate)
-    return Estimate(since, bound, Method.TIMESTAMP, approximate or (facts.producer_time and not found.corroborated))
+    method = Method.TIMESTAMP if found.narrowed else Method.KNOTS
+    if found.narrowed and facts.producer_time and not found.corroborated:
+        approximate = True
+    return Estimate(since, bound, method, approximate, settled or found.skewed)
 
 
 def _guess(found: Window, offset: int) -> float | None:
@@ -125,6 +128,8 @@ def next_question(log: PartitionLog, offset: int, now: float) -> tuple[float, fl
         oldest, newest = now - found.low, max(now - found.high, wanted)
         at = now - math.sqrt(oldest * newest) if oldest > 2 * newest else found.low + width / 2
     at = round(at, 3)
+    if at in asked:
+        at = round(found.low + width / 2, 3)
     return None if at in asked else (at, width / 2 / wanted)
 
 

@@ -175,12 +175,16 @@ class GroupResult(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """When a record was produced: `since` ± `bound`. `approximate` = only a producer's clock vouches for it."""
+    """When a record was produced: `since` ± `bound`.
+
+    `approximate` = only a producer's clock vouches for it; `settled` = no look-up would say much more.
+    """
 
     since: float
     bound: float | None
     method: Method
     approximate: bool = False
+    settled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
