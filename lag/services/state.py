@@ -68,7 +68,9 @@ def _load_topics(known: Known, since: int, unsaved: set[int]) -> None:
     known.topics = stored
     names = {entry.id: name for name, entry in stored.items()}
     known.unsaved_topics = {names[pk] for pk in unsaved if pk in names}
-    knots = StoredKnots.objects.filter(topic__cluster_id=known.cluster_id, topic__vanished_at__isnull=True, version__gt=since)
+    knots = StoredKnots.objects.filter(
+        topic__cluster_id=known.cluster_id, topic__vanished_at__isnull=True, version__gt=since
+    )
     for pk, data in knots.values_list("topic_id", "data"):
         seen_at = 0.0 if pk in unsaved else known.observed_at or 0.0
         known.log.load_topic(names[pk], orjson.loads(bytes(data)), seen_at)

@@ -46,10 +46,13 @@ class Site:
         self.kafka.group("ng-solo", "ng-own")
         self.kafka.commit("ng-solo", "ng-own", 3)
         for _ in range(12):
-            self.clock.pass_time(5)
-            poll(cluster=self.cluster, period=5, port=self.kafka, clock=self.clock, deadline=Deadline.after(5))
+            self.poll()
         self.sre = user_of("sre")
         self.viewer = user_of("client", self.north)
+
+    def poll(self) -> None:
+        self.clock.pass_time(5)
+        poll(cluster=self.cluster, period=5, port=self.kafka, clock=self.clock, deadline=Deadline.after(5))
 
     def names(self, user: User | None = None, **query: object) -> list[str]:
         page = selectors.group_board(user or self.sre, self.cluster, BoardQuery(**query))  # type: ignore[arg-type]
@@ -186,8 +189,7 @@ def test_one_stale_group_is_unknown_alone(site: Site) -> None:
 
 def test_an_object_claimed_by_two_clients_belongs_to_none(site: Site) -> None:
     Ownership.objects.create(client=site.south, kind="group", glob="ng-ri*")
-    site.clock.pass_time(5)
-    poll(cluster=site.cluster, period=5, port=site.kafka, clock=site.clock, deadline=Deadline.after(5))
+    site.poll()
     group = ConsumerGroup.objects.get(name="ng-risk")
     assert (group.client, group.client_conflict) == (None, True)
     assert "ng-risk" not in site.names(site.viewer)
