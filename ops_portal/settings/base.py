@@ -139,6 +139,10 @@ DATABASES: dict[str, dict[str, Any]] = {
                 "timeout": 5,
             },
             "connect_timeout": 5,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 15_000,  # milliseconds that a server out of reach may leave us waiting
             "options": "-c lock_timeout=5s -c idle_in_transaction_session_timeout=60s",
         },
     }
@@ -240,7 +244,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {"clusters.poll": {"queue": "poll"}}
+CELERY_TASK_ROUTES = {
+    "clusters.poll": {"queue": "poll"},
+    "clusters.enqueue_due_sources": {"queue": "poll"},  # never behind a roll-up of minutes
+}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 5
