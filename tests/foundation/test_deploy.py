@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ops_portal.lib import portal
+from ops_portal.management.commands import run
 from ops_portal.settings import env
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,3 +70,17 @@ def test_a_missing_program_is_named_with_what_to_install(tmp_path: Path) -> None
         "Not found on this machine: default-jre-headless. "
         "Install it (on Debian or Ubuntu: sudo apt-get install default-jre-headless) and try again.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("bootstrap", "name"),
+    [
+        ("kafka.example.com:9092", "kafka-example-com"),
+        ("Broker_1.internal:9094,broker_2.internal:9094", "broker-1-internal-9094"),
+        ("127.0.0.1:19092", "127-0-0-1-19092"),
+        ("[::1]:9092", "1"),
+        (":", "kafka"),
+    ],
+)
+def test_a_cluster_given_by_address_alone_gets_a_legal_name(bootstrap: str, name: str) -> None:
+    assert run.cluster_name(bootstrap) == name

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from clusters import properties, services
 from clusters.gateways.kafka_probe import ConnectionTest
+from clusters.models import Cluster
 from clusters.properties import SECRET, Properties, PropertiesRefused
 
 _LARGEST_FILE = 1024 * 1024
@@ -24,6 +25,7 @@ class Command(BaseCommand):
         parser.add_argument("--property", action="append", default=[], metavar="KEY=VALUE", help="may be given again")
         parser.add_argument("--prometheus", default="", metavar="URL")
         parser.add_argument("--controllers", default="", metavar="HOST:PORT[,...]")
+        parser.add_argument("--if-new", action="store_true", help="leave a cluster of this name as it is")
         parser.add_argument("--offline", action="store_true", help="add it even if it does not answer now")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -31,6 +33,9 @@ class Command(BaseCommand):
             services.cluster_name_check(name=options["name"])
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error
+        if options["if_new"] and Cluster.objects.filter(name=options["name"]).exists():
+            self.stdout.write(f"Cluster {options['name']} is known already.")
+            return
         given = self._properties(options)
         test = services.connection_test(bootstrap=options["bootstrap"], properties=given)
         self._tell(test)

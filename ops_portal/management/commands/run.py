@@ -1,5 +1,6 @@
 """`manage.py run`: the whole portal on one machine, on its embedded services unless URLs replace them."""
 
+import re
 from typing import Any
 
 from django.conf import settings
@@ -24,10 +25,10 @@ class Command(BaseCommand):
             with Supervisor(settings.PORTAL_VAR) as supervisor:
                 portal.refuse_taken_port(host, port)
                 portal.start_base(supervisor, database_url=settings.DATABASE_URL, valkey_url=settings.VALKEY_URL)
-                self.add_cluster(supervisor, options["kafka"], options["prometheus"])
                 supervisor.start(portal.portal_children(host, port))
                 supervisor.say(f"The portal is at {address}/ (logs in {supervisor.log_directory}; Ctrl-C stops it).")
                 self.offer_first_link(supervisor, address)
+                self.add_cluster(supervisor, options["kafka"], options["prometheus"])
                 supervisor.supervise()
         except StartRefused as refusal:
             exit_with(refusal)
@@ -36,11 +37,11 @@ class Command(BaseCommand):
         """Watch the cluster that was given on the command line, unless it is known from an earlier start."""
         if not kafka:
             return
-        words = ["add_cluster", "kafka", "--bootstrap", kafka, "--offline", "--if-new"]
+        words = ["add_cluster", cluster_name(kafka), "--bootstrap", kafka, "--offline", "--if-new"]
         if prometheus:
             words += ["--prometheus", prometheus]
         said = supervisor.step("", [*portal.MANAGE, *words], name="add-cluster")
-        for line in said.splitlines():
+        for line in filter(None, said.splitlines()):
             supervisor.say(line)
 
     def offer_first_link(self, supervisor: Supervisor, address: str) -> None:
@@ -49,3 +50,9 @@ class Command(BaseCommand):
         if link := said.strip():
             supervisor.say(f"First sign-in as administrator, once, within 24 hours: {link}")
             (supervisor.log_directory / "first-link.log").unlink()  # a link is a secret
+
+
+def cluster_name(bootstrap: str) -> str:
+    """A name for a cluster that only has an address: that of its first broker, in the letters that names may have."""
+    first = bootstrap.partition(",")[0].lower().removesuffix(":9092")
+    return re.sub(r"[^a-z0-9]+", "-", first).strip("-")[:63] or "kafka"
