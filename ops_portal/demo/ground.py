@@ -1,10 +1,16 @@
-"""Lays the demo's ground in Kafka: topics, some history, and the first commits of groups that begin behind. Safe to repeat."""
+"""Lays the demo's ground in Kafka: topics, some history, and the first commits of groups that begin behind.
 
+`python -m ops_portal.demo.ground BOOTSTRAP RATE`; safe to repeat.
+"""
+
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka import OFFSET_END, Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from ops_portal.demo import rates
 from ops_portal.demo.events import events
@@ -25,22 +31,43 @@ def lay(bootstrap: str, mean_rate: float) -> None:
         _write_history(bootstrap, missing, mean_rate)
     for spec in GROUPS:
         if spec.start_behind_seconds is not None:
-            _commit_start(admin, spec)
+            with _committer(bootstrap, spec) as consumer:
+                _patiently(_commit_start, consumer, spec)
+
+
+def _patiently(step: Callable[[Consumer, GroupSpec], None], consumer: Consumer, spec: GroupSpec) -> None:
+    """Repeat a step until the group has a coordinator: on a new cluster their topic is being made at this moment."""
+    until = time.monotonic() + _CALL_SECONDS
+    while True:
+        try:
+            return step(consumer, spec)
+        except KafkaException:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
 
 
 def rewind(bootstrap: str, spec: GroupSpec, records: int) -> int:
     """Move the commits of a group without members back by `records` a partition; the number of partitions moved."""
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
-    admin.list_topics(timeout=_CALL_SECONDS)
-    starts = _offsets(admin, spec.topic, OffsetSpec.earliest())
-    moved = {
-        partition: max(starts[partition], offset - records)
-        for partition, offset in _committed(admin, spec).items()
-        if offset > starts[partition]
-    }
-    if moved:
-        _commit(admin, spec, moved)
+    moved = []
+    with _committer(bootstrap, spec) as consumer:
+        for place in consumer.committed(_places(spec), timeout=_CALL_SECONDS):
+            start, _ = consumer.get_watermark_offsets(place, timeout=_CALL_SECONDS)
+            if place.offset > start:
+                moved.append(TopicPartition(place.topic, place.partition, max(start, place.offset - records)))
+        if moved:
+            consumer.commit(offsets=moved, asynchronous=False)
     return len(moved)
+
+
+@contextmanager
+def _committer(bootstrap: str, spec: GroupSpec) -> Iterator[Consumer]:
+    """Commits for a group without being its member. (An admin client dies of a coordinator that is not ready yet.)"""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": spec.name, "enable.auto.commit": False, "log_level": 2})
+    try:
+        yield consumer
+    finally:
+        consumer.close()
 
 
 def _create(admin: AdminClient, specs: Iterable[TopicSpec]) -> None:
@@ -77,40 +104,25 @@ def _write_history(bootstrap: str, specs: Iterable[TopicSpec], mean_rate: float)
             if number % 1000 == 0:
                 producer.poll(0)
     if producer.flush(60):
-        raise RuntimeError("The demo's history was not taken by the brokers within 60 s.")
+        raise SystemExit("The demo's history was not taken by the brokers within 60 s.")
 
 
-def _commit_start(admin: AdminClient, spec: GroupSpec) -> None:
-    committed = _committed(admin, spec)
-    if committed:
+def _commit_start(consumer: Consumer, spec: GroupSpec) -> None:
+    """The first commit of a group: where it would stand if it were so and so many seconds late."""
+    if any(place.offset >= 0 for place in consumer.committed(_places(spec), timeout=_CALL_SECONDS)):
         return
-    ends = _offsets(admin, spec.topic, OffsetSpec.latest())
-    behind = spec.start_behind_seconds or 0
-    if behind:
-        moment = int((time.time() - behind) * 1000)
-        found = _offsets(admin, spec.topic, OffsetSpec.for_timestamp(moment))
-        ends = {partition: found[partition] if found[partition] >= 0 else end for partition, end in ends.items()}
-    _commit(admin, spec, ends)
+    moment = int((time.time() - (spec.start_behind_seconds or 0)) * 1000)
+    asked = [TopicPartition(place.topic, place.partition, moment) for place in _places(spec)]
+    found = consumer.offsets_for_times(asked, timeout=_CALL_SECONDS)
+    for place in found:
+        if place.offset == OFFSET_END or place.offset < 0:
+            _, place.offset = consumer.get_watermark_offsets(place, timeout=_CALL_SECONDS)
+    consumer.commit(offsets=found, asynchronous=False)
 
 
-def _offsets(admin: AdminClient, name: str, what: OffsetSpec) -> dict[int, int]:
-    asked = {TopicPartition(name, partition): what for partition in range(topic(name).partitions)}
-    answers = admin.list_offsets(asked, request_timeout=_CALL_SECONDS)
-    return {one.partition: future.result(timeout=_CALL_SECONDS).offset for one, future in answers.items()}
+def _places(spec: GroupSpec) -> list[TopicPartition]:
+    return [TopicPartition(spec.topic, partition) for partition in range(topic(spec.topic).partitions)]
 
 
-def _committed(admin: AdminClient, spec: GroupSpec) -> dict[int, int]:
-    asked = [ConsumerGroupTopicPartitions(spec.name)]
-    (future,) = admin.list_consumer_group_offsets(asked, request_timeout=_CALL_SECONDS).values()
-    try:
-        found = future.result(timeout=_CALL_SECONDS).topic_partitions or []
-    except KafkaException:
-        return {}  # the group does not exist yet
-    return {one.partition: one.offset for one in found if one.topic == spec.topic and one.offset >= 0}
-
-
-def _commit(admin: AdminClient, spec: GroupSpec, offsets: dict[int, int]) -> None:
-    places = [TopicPartition(spec.topic, partition, offset) for partition, offset in offsets.items()]
-    asked = [ConsumerGroupTopicPartitions(spec.name, places)]
-    (future,) = admin.alter_consumer_group_offsets(asked, request_timeout=_CALL_SECONDS).values()
-    future.result(timeout=_CALL_SECONDS)
+if __name__ == "__main__":
+    lay(sys.argv[1], float(sys.argv[2]))

@@ -6,11 +6,11 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Message, ShareConsumer, TopicPartition
 
 from ops_portal.demo import rates
+from ops_portal.demo.steering import Command, Steering
 from ops_portal.demo.topology import (
     RESTART_PERIOD_SECONDS,
     SESSION_TIMEOUT_MS,
@@ -29,8 +29,6 @@ _BUILD_PACE, _BUILD_SECONDS, _BACKLOG_PACE = 0.15, 240.0, 1.6
 _DRAINED_SECONDS = 5.0  # a backlog smaller than this much production counts as worked off
 
 Place = tuple[str, int]  # (topic, partition)
-Running = Callable[[], bool]
-Command = dict[str, Any]
 
 
 def consumer_config(spec: GroupSpec, index: int, bootstrap: str) -> dict[str, str | int | bool]:
@@ -90,8 +88,8 @@ class Pace:
 class Member:
     """Reads, commits and obeys. Offsets are kept here, not in the client, so that a rewind is not undone by a commit."""
 
-    def __init__(self, spec: GroupSpec, index: int, bootstrap: str, mean_rate: float) -> None:
-        self.spec, self.index, self.mean_rate = spec, index, mean_rate
+    def __init__(self, spec: GroupSpec, index: int, bootstrap: str, mean_rate: float, steering: Steering) -> None:
+        self.spec, self.index, self.mean_rate, self.steering = spec, index, mean_rate, steering
         self.pace = Pace(spec, draining=spec.habit is Habit.CATCHING_UP)
         self.allowance = 0.0
         self.paused = False
@@ -100,13 +98,13 @@ class Member:
         self.committed_at = time.monotonic()
         self.consumer = Consumer(consumer_config(spec, index, bootstrap))
 
-    def run(self, running: Running, commands: Callable[[], list[Command]]) -> None:
-        """Work until `running` is over or a restart is due, then commit and leave the group."""
+    def run(self) -> None:
+        """Work until told to stop or until a restart is due, then commit and leave the group."""
         self.consumer.subscribe([self.spec.topic], on_assign=self._on_assign, on_revoke=self._on_revoke)
         began = before = time.monotonic()
         restarts = self.spec.habit is Habit.RESTARTING and self.index == self.spec.members
-        while running() and not (restarts and time.monotonic() - began > RESTART_PERIOD_SECONDS):
-            for command in commands():
+        while self.steering.running() and not (restarts and time.monotonic() - began > RESTART_PERIOD_SECONDS):
+            for command in self.steering.commands():
                 self._obey(command)
             now = time.monotonic()
             self._round(now - before)
@@ -125,6 +123,7 @@ class Member:
         (consumer.incremental_assign if new_protocol else consumer.assign)(partitions)
         if self.paused:  # before the first record of theirs can arrive
             consumer.pause(partitions)
+        self.steering.begun()
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._commit(wait=True)
@@ -187,7 +186,10 @@ class Member:
         if not offsets:
             return
         try:
-            self.consumer.commit(offsets=offsets, asynchronous=not wait)
+            if wait:
+                self.consumer.commit(offsets=offsets, asynchronous=False)
+            else:
+                self.consumer.commit(offsets=offsets)
         except KafkaException as problem:
             logger.warning("demo.commit_failed group=%s %s", self.spec.name, problem.args[0])
 
@@ -204,13 +206,14 @@ class Member:
         self._commit(wait=True)
 
 
-def run_queue_member(spec: GroupSpec, index: int, bootstrap: str, running: Running) -> None:
+def run_queue_member(spec: GroupSpec, index: int, bootstrap: str, steering: Steering) -> None:
     """A member of a share group: takes records as they come and acknowledges them."""
     consumer = ShareConsumer(
         {"bootstrap.servers": bootstrap, "group.id": spec.name, "client.id": f"{spec.name}-{index}", "log_level": 2}
     )
     with contextlib.closing(consumer):
         consumer.subscribe([spec.topic])
-        while running():
-            consumer.poll(_POLL_SECONDS)
+        while steering.running():
+            if consumer.poll(_POLL_SECONDS):
+                steering.begun()
             time.sleep(_POLL_SECONDS)

@@ -3,13 +3,15 @@
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from confluent_kafka import KafkaException, Producer
 
 from ops_portal.demo import rates
 from ops_portal.demo.events import Event, events
+from ops_portal.demo.steering import Steering
 from ops_portal.demo.topology import INSTRUCTIONS, TOPICS, TopicSpec, topic
 
 logger = logging.getLogger(__name__)
@@ -19,8 +21,6 @@ _LONGEST_GAP_SECONDS = 1.0  # what a stopped machine or a slow tick is made up f
 _TRANSACTION_SECONDS = 2.0
 _OPEN_EVERY_SECONDS, _OPEN_FOR_SECONDS = 300.0, 15.0
 _ABORT_SHARE = 0.03
-
-Running = Callable[[], bool]
 
 
 def producer_config(bootstrap: str, client_id: str) -> dict[str, str | int | bool]:
@@ -46,49 +46,49 @@ class Stream:
     topic: TopicSpec
     due: float = 0.0
     lost: int = 0
-    _events: list[Callable[[], Event]] = field(default_factory=list)
+    following: Iterator[Event] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._events.append(events(self.topic.name).__next__)
+        self.following = events(self.topic.name)
 
     def send(self, producer: Producer, *, mean_rate: float, passed: float) -> None:
         """Produce what has come due in the last `passed` seconds."""
         self.due += rates.rate(self.topic, mean_rate, time.time()) * min(passed, _LONGEST_GAP_SECONDS)
         count, self.due = int(self.due), self.due % 1
-        name, following = self.topic.name, self._events[0]
-        for _ in range(count):
-            key, value = following()
+        for key, value in islice(self.following, count):
             try:
-                producer.produce(name, value=value, key=key)
+                producer.produce(self.topic.name, value=value, key=key)
             except BufferError:  # the brokers take nothing: these events are lost, as they would be in a feed handler
                 self.lost += 1
 
 
-def produce(bootstrap: str, mean_rate: float, running: Running) -> None:
+def produce(bootstrap: str, mean_rate: float, steering: Steering) -> None:
     """Every plain topic, at its share of the day's shape."""
     producer = Producer(producer_config(bootstrap, "demo-feed"))
     streams = [Stream(spec) for spec in TOPICS if spec.share and spec.name != INSTRUCTIONS]
     before = time.monotonic()
-    while running():
+    while steering.running():
         time.sleep(_TICK_SECONDS)
         now = time.monotonic()
         for stream in streams:
             stream.send(producer, mean_rate=mean_rate, passed=now - before)
         before = now
         producer.poll(0)
+        steering.begun()
     producer.flush(2)
 
 
-def produce_in_transactions(bootstrap: str, mean_rate: float, running: Running) -> None:
+def produce_in_transactions(bootstrap: str, mean_rate: float, steering: Steering) -> None:
     """A transaction every two seconds; now and then one is aborted, every five minutes one stays open for 15 s."""
     config = producer_config(bootstrap, "demo-settlement") | {
         "transactional.id": "demo-settlement", "transaction.timeout.ms": 60_000, "linger.ms": 5,
     }  # fmt: skip
     producer = Producer(config)
     producer.init_transactions(30)
+    steering.begun()
     stream, chance = Stream(topic(INSTRUCTIONS)), random.Random(11)  # noqa: S311 - which transaction fails is no secret
     before = opened = time.monotonic()
-    while running():
+    while steering.running():
         now = time.monotonic()
         try:
             producer.begin_transaction()
@@ -97,19 +97,19 @@ def produce_in_transactions(bootstrap: str, mean_rate: float, running: Running) 
             stay_open = now - opened > _OPEN_EVERY_SECONDS
             if stay_open:
                 opened = now
-            _wait(_OPEN_FOR_SECONDS if stay_open else 0, running)
+            _wait(_OPEN_FOR_SECONDS if stay_open else 0, steering)
             if chance.random() < _ABORT_SHARE:
                 producer.abort_transaction(10)
             else:
                 producer.commit_transaction(10)
         except KafkaException as problem:
             _recover(producer, problem)
-        _wait(_TRANSACTION_SECONDS, running)
+        _wait(_TRANSACTION_SECONDS, steering)
 
 
-def _wait(seconds: float, running: Running) -> None:
+def _wait(seconds: float, steering: Steering) -> None:
     until = time.monotonic() + seconds
-    while running() and time.monotonic() < until:
+    while steering.running() and time.monotonic() < until:
         time.sleep(0.1)
 
 

@@ -1,6 +1,6 @@
 """What the demo consists of: topics, made-up clients, consumer groups with their habits, and the users. Data only."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 BROKERS = 3
@@ -55,6 +55,15 @@ class Habit(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Hints:
+    """What the portal has to be told of a group (manage.py set_group); None is the portal's default."""
+
+    read_committed: bool | None = None
+    commit_interval_seconds: float | None = None
+    target_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GroupSpec:
     """A consumer group; `start_behind_seconds` is where its first commit lies before the newest record."""
 
@@ -66,7 +75,7 @@ class GroupSpec:
     commit_seconds: float = 2.0
     prompt: bool = False  # asks for records more often than the others
     start_behind_seconds: int | None = None  # None: no commit before its members make one
-    settings: dict[str, float | bool | str] = field(default_factory=dict)  # manage.py set_group
+    hints: Hints | None = None
 
 
 TRADES, STATE, ALERTS, NAV = "trades.execution", "portfolio.state", "risk.alerts", "portfolio.nav"
@@ -106,7 +115,7 @@ ACCOUNTS = 50  # record keys of one client
 GROUPS = (
     GroupSpec("risk-engine", TRADES, Habit.KEEPING_UP, "reads every trade at once", members=3, commit_seconds=0.5, prompt=True),
     GroupSpec("compliance-audit", TRADES, Habit.BURSTY, "rests 20 s, then reads up to 50,000 records in one go", members=2),
-    GroupSpec("settlement-ledger", INSTRUCTIONS, Habit.READ_COMMITTED, "reads committed transactions only", settings={"read_committed": True}),
+    GroupSpec("settlement-ledger", INSTRUCTIONS, Habit.READ_COMMITTED, "reads committed transactions only", hints=Hints(read_committed=True)),
     GroupSpec("northgate-trade-blotter", TRADES, Habit.RESTARTING, "one member restarts every three minutes", members=2),
     GroupSpec("northgate-positions", STATE, Habit.KEEPING_UP, "reads a compacted topic"),
     GroupSpec("harbourline-reporting", ALERTS, Habit.SLOW, "reads less than arrives and falls behind", start_behind_seconds=180),
@@ -114,13 +123,12 @@ GROUPS = (
     GroupSpec("meridianvale-valuation", NAV, Habit.STALLED, "its member is alive and reads nothing", start_behind_seconds=60),
     GroupSpec("brightwater-backfill", ALERTS, Habit.CATCHING_UP, "works off a backlog", start_behind_seconds=840),
     GroupSpec("oakhaven-ledger-batch", NAV, Habit.BATCH, "commits every three minutes", commit_seconds=180, start_behind_seconds=0,
-              settings={"commit_interval_seconds": 180.0, "target_seconds": 240.0}),
+              hints=Hints(commit_interval_seconds=180.0, target_seconds=240.0)),
     GroupSpec("oakhaven-calendar", CALENDAR, Habit.IDLE, "its topic gets no records"),
     GroupSpec("stonebridge-signals", TRADES, Habit.NEW_PROTOCOL, "uses the new group protocol (KIP-848)", members=2),
     GroupSpec("stonebridge-alert-queue", ALERTS, Habit.QUEUE, "a share group: listed, not measured"),
 )  # fmt: skip
 
-BATCH_PERIOD_SECONDS = 180
 RESTART_PERIOD_SECONDS, RESTART_PAUSE_SECONDS = 180, 5
 
 

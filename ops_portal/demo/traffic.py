@@ -19,18 +19,17 @@ from pathlib import Path
 import orjson
 
 from ops_portal.demo import ground, producers
-from ops_portal.demo.members import Command, Member, run_queue_member
+from ops_portal.demo.members import Member, run_queue_member
+from ops_portal.demo.steering import Command, Steering
 from ops_portal.demo.topology import GROUPS, RESTART_PAUSE_SECONDS, SESSION_TIMEOUT_MS, GroupSpec, Habit, group
 
 logger = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.5
-_GROUND_SECONDS = 90
 _STOP_SECONDS = 3.0
 _DEFAULT_SLOW_PACE = 0.3
 
-Running = Callable[[], bool]
-Job = Callable[[Running, Callable[[], list[Command]]], None]
+Job = Callable[[Steering], None]
 
 
 class Refused(Exception):
@@ -39,13 +38,14 @@ class Refused(Exception):
 
 @dataclass
 class Worker:
-    """One forked process. `pid` 0 = not running; `held` = not to be started again before `restore`."""
+    """One forked process. `pid` 0 = not running; `begun` = it takes part; `held` = down until `restore`."""
 
     name: str
     job: Job
     spec: GroupSpec | None = None
     pid: int = 0
     channel: socket.socket | None = None
+    begun: bool = False
     held: bool = False
     start_at: float = 0.0
 
@@ -58,8 +58,8 @@ class Traffic:
         self.stopping = False
         self.paces: dict[str, float] = {}  # ordered by commands; a member started later obeys them too
         self.workers = [
-            Worker("feed", lambda running, _: producers.produce(bootstrap, mean_rate, running)),
-            Worker("settlement", lambda running, _: producers.produce_in_transactions(bootstrap, mean_rate, running)),
+            Worker("feed", lambda steering: producers.produce(bootstrap, mean_rate, steering)),
+            Worker("settlement", lambda steering: producers.produce_in_transactions(bootstrap, mean_rate, steering)),
         ]
         for spec in GROUPS:
             members = 0 if spec.habit is Habit.STOPPED else spec.members
@@ -69,7 +69,6 @@ class Traffic:
         """Lay the ground, start everything, serve commands until SIGTERM."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        self._lay_ground()
         wake_reader, wake_writer = socket.socketpair()
         wake_writer.setblocking(False)
         signal.set_wakeup_fd(wake_writer.fileno(), warn_on_full_buffer=False)
@@ -88,31 +87,15 @@ class Traffic:
 
     # --- Workers -------------------------------------------------------------------------------------
     def _member_job(self, spec: GroupSpec, index: int) -> Job:
-        def job(running: Running, commands: Callable[[], list[Command]]) -> None:
+        def job(steering: Steering) -> None:
             if spec.habit is Habit.QUEUE:
-                run_queue_member(spec, index, self.bootstrap, running)
+                run_queue_member(spec, index, self.bootstrap, steering)
             else:
-                member = Member(spec, index, self.bootstrap, self.mean_rate)
+                member = Member(spec, index, self.bootstrap, self.mean_rate, steering)
                 member.pace.ordered = self.paces.get(spec.name)
-                member.run(running, commands)
+                member.run()
 
         return job
-
-    def _lay_ground(self) -> None:
-        """In a process of its own: no Kafka client may exist in the one that forks."""
-        worker = Worker("ground", lambda *_: ground.lay(self.bootstrap, self.mean_rate))
-        self._fork(worker)
-        until = time.monotonic() + _GROUND_SECONDS
-        while not self.stopping:
-            ended, status = os.waitpid(worker.pid, os.WNOHANG)
-            if ended:
-                if status:
-                    raise SystemExit(f"The demo's topics could not be made ({status}).")
-                return
-            if time.monotonic() > until:
-                os.kill(worker.pid, signal.SIGKILL)
-                raise SystemExit(f"The demo's topics were not made within {_GROUND_SECONDS} s.")
-            time.sleep(0.05)
 
     def _fork(self, worker: Worker) -> None:
         ours, theirs = socket.socketpair()
@@ -124,7 +107,10 @@ class Traffic:
                 for other in self.workers:  # else a worker would keep its siblings from seeing that this process is gone
                     if other.channel is not None:
                         other.channel.close()
-                _become_worker(worker, theirs)
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                worker.job(Steering(theirs))
                 code = 0
             except BaseException:
                 logger.exception("demo.worker_failed name=%s", worker.name)
@@ -205,6 +191,8 @@ class Traffic:
 
     def _obey(self, command: Command) -> str:
         match command["do"]:
+            case "begun":
+                return self._begun()
             case "status":
                 return self._status()
             case "crash":
@@ -222,12 +210,19 @@ class Traffic:
 
     def _tell(self, spec: GroupSpec, command: Command) -> int:
         """Send to every running member; how many there are."""
-        running = [worker for worker in self._members(spec) if worker.pid and worker.channel is not None]
-        for worker in running:
-            assert worker.channel is not None
+        lines = [worker.channel for worker in self._members(spec) if worker.pid and worker.channel is not None]
+        for line in lines:
             with contextlib.suppress(OSError):
-                worker.channel.sendall(orjson.dumps(command) + b"\n")
-        return len(running)
+                line.sendall(orjson.dumps(command) + b"\n")
+        return len(lines)
+
+    def _begun(self) -> str:
+        """Nothing once every worker takes part, else the names of those that do not."""
+        for worker in self.workers:
+            if worker.channel is not None and not worker.begun:
+                with contextlib.suppress(BlockingIOError, OSError):
+                    worker.begun = bool(worker.channel.recv(16, socket.MSG_DONTWAIT))
+        return " ".join(worker.name for worker in self.workers if not worker.begun and not worker.held)
 
     def _status(self) -> str:
         lines = []
@@ -285,46 +280,6 @@ def _known(name: str) -> GroupSpec:
 
 def _rewind_without_members(bootstrap: str, spec: GroupSpec, records: int) -> None:
     ground.rewind(bootstrap, spec, records)
-
-
-def _become_worker(worker: Worker, channel: socket.socket) -> None:
-    """What the forked process does: its job, until SIGTERM or until the parent is gone."""
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    stopped = False
-
-    def stop(*_: object) -> None:
-        nonlocal stopped
-        stopped = True
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    channel.setblocking(False)
-    received = b""
-
-    def commands() -> list[Command]:
-        nonlocal stopped, received
-        try:
-            chunk = channel.recv(65_536)
-        except BlockingIOError:
-            return []
-        if not chunk:
-            stopped = True
-        *lines, received = (received + chunk).split(b"\n")
-        return [orjson.loads(line) for line in lines]
-
-    waiting: list[Command] = []
-
-    def running() -> bool:
-        waiting.extend(commands())
-        return not stopped
-
-    def take() -> list[Command]:
-        taken = waiting.copy()
-        waiting.clear()
-        return taken
-
-    worker.job(running, take)
 
 
 def main() -> None:

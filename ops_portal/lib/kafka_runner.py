@@ -27,7 +27,7 @@ from ops_portal.lib.processes import end_all, spawn, wait_until
 FILES = Path(__file__).resolve().parents[2] / "deploy" / "kafka"
 _COPY_JARS = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
 _JVM = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xshare:auto", "-Xlog:disable", "-Xlog:all=error:stderr")
-_STARTED = b"Kafka Server started"
+STARTED = b"Kafka Server started"  # what a node prints when it is ready
 _CLOSED = b"shut down completed (kafka.server.BrokerServer)"
 _FETCH_SECONDS = 300
 _START_SECONDS = 60
@@ -203,13 +203,28 @@ class KafkaCluster:
 
     def start(self, progress: Progress = _quiet) -> None:
         """Format what is new, start every node and wait until all are ready. KafkaUnavailable when one is not."""
-        if not all(self._formatted(node) for node in self.node_ids):
-            progress("formatting the data directories")
-            self._format()
+        self.prepare(progress)
         for node in self.node_ids:
             self._launch(node)
         for node in self.node_ids:
             self._await_ready(node)
+
+    def prepare(self, progress: Progress = _quiet) -> None:
+        """Everything but the processes: a formatted data directory per node, its settings, and ports that are free."""
+        if not all(self._formatted(node) for node in self.node_ids):
+            progress("formatting the data directories")
+            self._format()
+        for node in self.node_ids:
+            self._write_properties(node)
+            self._refuse_taken_ports(node)
+
+    def argv(self, node: int) -> list[str]:
+        """Command line of a prepared node, for a supervisor of its own; its environment is `home.environment()`."""
+        options = (
+            f"-Xms{self.heap_mb}m", f"-Xmx{self.heap_mb}m", f"-Dkafka.logs.dir={self._path(node) / 'logs'}", *self.jvm_options,
+        )  # fmt: skip
+        properties = str(self._path(node) / "server.properties")
+        return self.home.command("kafka.Kafka", properties, log4j="log4j2.properties", options=options)
 
     def restart(self, node: int) -> None:
         """Start a node that was stopped or killed, and wait until it is ready."""
@@ -322,25 +337,22 @@ class KafkaCluster:
         text = (FILES / "server.properties").read_text(encoding="utf-8") + "".join(lines)
         (self._path(node) / "server.properties").write_text(text, encoding="utf-8")
 
-    def _launch(self, node: int) -> None:
-        self._write_properties(node)
+    def _refuse_taken_ports(self, node: int) -> None:
         for port in self.ports[node - 1]:
             if not port_is_free(port):
                 raise KafkaUnavailable(f"Port {port} is in use, Kafka node {node} cannot listen there.")
+
+    def _launch(self, node: int) -> None:
+        self._refuse_taken_ports(node)
         log = self._log(node)
         self._log_begins[node] = log.stat().st_size if log.exists() else 0
-        options = (
-            f"-Xms{self.heap_mb}m", f"-Xmx{self.heap_mb}m", f"-Dkafka.logs.dir={self._path(node) / 'logs'}", *self.jvm_options,
-        )  # fmt: skip
-        properties = str(self._path(node) / "server.properties")
-        command = self.home.command("kafka.Kafka", properties, log4j="log4j2.properties", options=options)
-        self._nodes[node] = spawn(command, log=log, env=self.home.environment())
+        self._nodes[node] = spawn(self.argv(node), log=log, env=self.home.environment())
 
     def _await_ready(self, node: int) -> None:
         process = self._nodes[node]
 
         def ready_or_gone() -> bool:
-            return process.poll() is not None or _STARTED in self._told(node)
+            return process.poll() is not None or STARTED in self._told(node)
 
         in_time = wait_until(ready_or_gone, seconds=_START_SECONDS, step_seconds=0.05)
         if process.poll() is not None:

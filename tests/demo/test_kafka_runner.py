@@ -93,7 +93,7 @@ def test_taken_port_is_told_in_one_sentence(kafka_cluster3: KafkaCluster, tmp_pa
 def test_missing_java_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.setattr(kafka_runner.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(KafkaUnavailable, match="Kafka needs Java 17"):
         kafka_runner.kafka_home(tmp_path)
 

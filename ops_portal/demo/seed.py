@@ -1,0 +1,105 @@
+"""What the portal is told about the demo: clients, users, the cluster, settings, promises, a mute. Safe to repeat."""
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from accounts.models import Client, User
+from accounts.roles import Role
+from accounts.selectors import client_named
+from accounts.services import OwnershipSpec, client_add, demo_users_create
+from clusters.models import Cluster
+from clusters.properties import Properties
+from clusters.selectors import cluster_named
+from clusters.services import Filters, cluster_add, cluster_change
+from lag.selectors.settings import setting_with_glob
+from lag.selectors.slos import slos
+from lag.services import group_mute, group_setting_set, slo_add
+from ops_portal.demo.topology import CLIENTS, CLUSTER, GROUPS, Habit
+
+_MANAGED = ("northgate", "harbourline", "meridianvale")  # clients of the demo's account manager
+_VIEWER = "northgate"  # client of the demo's client viewer
+_MUTED_DAYS = 7
+
+
+def seed(bootstrap: str, controllers: str) -> dict[Role, User]:
+    """Bring the portal's data to the demo's; what is there already stays. The demo users by role."""
+    clients = {spec.key: _client(spec.key, spec.name) for spec in CLIENTS}
+    found = demo_users_create(
+        clients_by_role={
+            Role.CLIENT.value: [clients[_VIEWER]],
+            Role.ACCOUNT_MANAGER.value: [clients[key] for key in _MANAGED],
+        }
+    )
+    users = {Role(user.role): user for user in found}
+    cluster = _cluster(users[Role.ADMIN], bootstrap, controllers)
+    _group_settings(cluster, users[Role.SRE])
+    _promises(cluster, users[Role.SRE], clients)
+    return users
+
+
+def _client(key: str, name: str) -> Client:
+    found = client_named(name)
+    if found is not None:
+        return found
+    specs = [
+        OwnershipSpec("group", f"{key}-*", CLUSTER),
+        OwnershipSpec("key", f"{key}.*", CLUSTER),
+        OwnershipSpec("principal", f"User:{key}*", CLUSTER),
+    ]
+    return client_add(name=name, specs=specs, notes="Made up for the demo.", acting_user=None)
+
+
+def _cluster(admin: User, bootstrap: str, controllers: str) -> Cluster:
+    found = cluster_named(admin, CLUSTER)
+    if found is None:
+        return cluster_add(name=CLUSTER, bootstrap=bootstrap, controllers=controllers, acting_user=None)
+    if (found.bootstrap, found.controllers) == (bootstrap, controllers):
+        return found
+    return cluster_change(
+        cluster=found,
+        bootstrap=bootstrap,
+        properties=Properties(),
+        prometheus_url=found.prometheus_url,
+        controllers=controllers,
+        filters=Filters(),
+        acting_user=None,
+    )
+
+
+def _group_settings(cluster: Cluster, sre: User) -> None:
+    for spec in GROUPS:
+        if spec.hints and setting_with_glob(cluster, spec.name) is None:
+            group_setting_set(
+                cluster=cluster,
+                glob=spec.name,
+                read_committed=spec.hints.read_committed,
+                commit_interval_seconds=spec.hints.commit_interval_seconds,
+                target_seconds=spec.hints.target_seconds,
+                acting_user=sre,
+            )
+        if spec.habit is Habit.STOPPED and setting_with_glob(cluster, spec.name) is None:
+            until = timezone.now() + timedelta(days=_MUTED_DAYS)
+            reason = "The archive moves to another store; its owner knows."
+            group_mute(cluster=cluster, glob=spec.name, reason=reason, until=until, acting_user=sre)
+
+
+def _promises(cluster: Cluster, sre: User, clients: dict[str, Client]) -> None:
+    known = {row.name for row in slos(sre, cluster)}
+    if "Risk engine is current" not in known:
+        slo_add(
+            cluster=cluster, name="Risk engine is current", glob="risk-engine", max_records=10_000, max_seconds=10.0,
+            for_seconds=15.0, objective=0.999, severity="critical", acting_user=sre,
+        )  # fmt: skip
+    if "Compliance catches up" not in known:
+        slo_add(
+            cluster=cluster, name="Compliance catches up", glob="compliance-audit", max_records=150_000, max_seconds=60.0,
+            for_seconds=30.0, objective=0.99, severity="warning", acting_user=sre,
+        )  # fmt: skip
+    for key in ("northgate", "harbourline"):
+        name = f"{clients[key].name}: five minutes at most"
+        if name not in known:
+            slo_add(
+                cluster=cluster, name=name, glob=f"{key}-*", client=clients[key], max_seconds=300.0,
+                for_seconds=30.0, objective=0.995, severity="warning", acting_user=sre,
+            )  # fmt: skip

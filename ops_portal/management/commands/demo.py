@@ -1,0 +1,117 @@
+"""`manage.py demo`: the portal with a real three-broker Kafka and live traffic, and scenarios to try on it."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.urls import reverse
+
+from ops_portal.demo import control, stage
+from ops_portal.demo.topology import BROKERS, CLUSTER
+from ops_portal.lib import supervisor
+from ops_portal.lib.supervisor import StartRefused, exit_with
+
+_WAIT_SECONDS = 180
+_SLOW_PACE = 0.3
+
+
+class Command(BaseCommand):
+    help = "Run the demo, or act on the one that runs: crash a consumer, slow a group, rewind it, kill a broker, restore."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        actions = parser.add_subparsers(dest="action", metavar="ACTION")
+        actions.add_parser("status", help="groups of the running demo and what they are like")
+        crash = actions.add_parser("crash-consumer", help="kill -9 one member of a group")
+        crash.add_argument("group")
+        slow = actions.add_parser("slow", help="let a group read less than is produced")
+        slow.add_argument("group")
+        slow.add_argument("--pace", type=float, default=_SLOW_PACE, help="part of what is produced; 0 = nothing (default %(default)s)")
+        rewind = actions.add_parser("rewind", help="commit an older offset in every partition of a group")
+        rewind.add_argument("group")
+        rewind.add_argument("--records", type=int, default=1000, help="in every partition (default %(default)s)")
+        kill = actions.add_parser("kill-broker", help="kill -9 a broker and keep it down")
+        kill.add_argument("number", type=int, choices=range(1, BROKERS + 1))
+        actions.add_parser("restore", help="undo all of it")
+        traces = actions.add_parser("record-traces", help="write what the groups do as labelled traces for the verdict tests")
+        traces.add_argument("directory", type=Path)
+        traces.add_argument("--minutes", type=float, default=15)
+        prepare = actions.add_parser("prepare", help="(part of the start) tell the portal of the demo, wait for a true board")
+        prepare.add_argument("--bootstrap", required=True)
+        prepare.add_argument("--controllers", default="")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        action = (options["action"] or "start").replace("-", "_")
+        try:
+            getattr(self, f"do_{action}")(options)
+        except (control.DemoNotRunning, control.CommandRefused) as reason:
+            raise CommandError(str(reason)) from reason
+
+    def do_start(self, options: dict[str, Any]) -> None:
+        try:
+            stage.run()
+        except StartRefused as refusal:
+            exit_with(refusal)
+
+    def do_prepare(self, options: dict[str, Any]) -> None:
+        from accounts.roles import Role
+        from ops_portal.demo import seed, truth
+
+        users = seed.seed(options["bootstrap"], options["controllers"])
+        self.stdout.write("The portal knows the demo's clients, users, cluster and promises.")
+        truth.await_truth(users[Role.SRE], seconds=_WAIT_SECONDS, say=self.stdout.write)
+
+    def do_status(self, options: dict[str, Any]) -> None:
+        self.stdout.write(self._ask("status"))
+        for number in range(1, BROKERS + 1):
+            pid = supervisor.child_pid(settings.PORTAL_VAR, stage.node_name(number))
+            self.stdout.write(f"broker {number}: {f'process {pid}' if pid else 'down'}")
+
+    def do_crash_consumer(self, options: dict[str, Any]) -> None:
+        self.stdout.write(self._ask("crash", group=options["group"]))
+        self._look(options["group"], "the crash view: lost member, rebalance, where each partition went on.")
+
+    def do_slow(self, options: dict[str, Any]) -> None:
+        if not 0 <= options["pace"] <= 10:
+            raise CommandError("--pace lies between 0 and 10.")
+        self.stdout.write(self._ask("slow", group=options["group"], pace=options["pace"]))
+        self._look(options["group"], "lag grows; after 30 s of lag the verdict is falling behind, or stalled at pace 0.")
+
+    def do_rewind(self, options: dict[str, Any]) -> None:
+        if options["records"] < 1:
+            raise CommandError("--records must be at least 1.")
+        self.stdout.write(self._ask("rewind", group=options["group"], records=options["records"]))
+        self._look(options["group"], "an event per partition with the offsets before and after, verdict rewound.")
+
+    def do_kill_broker(self, options: dict[str, Any]) -> None:
+        self._ask("begun")  # only a running demo has a broker to kill
+        name = stage.node_name(options["number"])
+        pid = supervisor.child_pid(settings.PORTAL_VAR, name)
+        if pid is None:
+            raise CommandError(f"Broker {options['number']} is down already.")
+        supervisor.hold(settings.PORTAL_VAR, name)
+        self.stdout.write(f"Broker {options['number']} (process {pid}) is killed and kept down until `manage.py demo restore`.")
+        self.stdout.write("Look at the board: partitions move to the other brokers within 6 s, every group stays fresh.")
+
+    def do_restore(self, options: dict[str, Any]) -> None:
+        text = self._ask("restore")
+        down = [
+            number
+            for number in range(1, BROKERS + 1)
+            if supervisor.child_pid(settings.PORTAL_VAR, stage.node_name(number)) is None
+        ]
+        for number in range(1, BROKERS + 1):
+            supervisor.release(settings.PORTAL_VAR, stage.node_name(number))
+        self.stdout.write(text)
+        if down:
+            self.stdout.write(f"Started again: broker {', '.join(map(str, down))}.")
+
+    def _ask(self, do: str, **more: Any) -> str:
+        return control.ask(settings.PORTAL_VAR, do, **more)
+
+    def _look(self, group: str, what: str) -> None:
+        page = reverse("lag:group-detail", args=[CLUSTER, group])
+        self.stdout.write(f"Look at http://{settings.HOST}:{settings.PORT}{page}: {what}")
+        self.stdout.write("`manage.py demo restore` brings everything back.")
