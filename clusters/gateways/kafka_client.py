@@ -3,9 +3,9 @@
 import contextlib
 import logging
 import os
+import re
 import threading
 import time
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,8 +20,10 @@ logger = logging.getLogger(__name__)
 
 RECYCLE_SECONDS = 3600  # the client never frees what it knows of topics before it is closed
 CLOSE_AFTER_SECONDS = 60  # a run that has the old client may still use it
+HINTS_KEPT = 50
 HINT_SECONDS = 30  # what the client said about a connection this long ago may still be the reason
 
+_AFTER = re.compile(r"after \d+ms |, \d+ identical error\(s\) suppressed")  # differs each time
 _OWN_SETTINGS: dict[str, str | int | bool] = {
     "client.id": "ops-portal",
     "socket.keepalive.enable": True,
@@ -30,7 +32,7 @@ _OWN_SETTINGS: dict[str, str | int | bool] = {
     "reconnect.backoff.max.ms": 2000,  # a cluster that is back is seen at once
     "topic.metadata.refresh.interval.ms": -1,  # every cycle reads the metadata itself
     "enable.metrics.push": False,
-    "log_level": 2,  # errors of connections reach `hints` instead of the log
+    "log_level": 6,
 }
 
 
@@ -48,21 +50,21 @@ class KafkaClient:
     lost_touch: bool = True
 
     def __post_init__(self) -> None:
-        self._said: deque[tuple[float, str]] = deque(maxlen=50)
+        self._said = _Hints()
         settings: dict[str, Any] = (
             _OWN_SETTINGS | dict(self.properties) | {"bootstrap.servers": self.bootstrap} | dict(self.extra)
         )
         settings["error_cb"] = self._remember
         try:
-            self.admin = AdminClient(settings)
+            # What the client would log goes into `hints`: some reasons are told nowhere else.
+            self.admin = AdminClient(settings, logger=self._said)
         except (KafkaException, TypeError, ValueError) as error:
             raise GatewayFailed("configuration", self._refused(error)) from None
 
     def hints(self) -> list[str]:
         """What the client said lately about its connections, oldest first."""
         self._serve()
-        since = time.monotonic() - HINT_SECONDS
-        return [text for at, text in self._said if at >= since]
+        return self._said.since(time.monotonic() - HINT_SECONDS)
 
     def failure(self, error: object) -> GatewayFailed:
         """The failure of the whole cluster that `error` stands for."""
@@ -85,7 +87,7 @@ class KafkaClient:
 
     def _remember(self, error: KafkaError) -> None:
         self.lost_touch = True
-        self._said.append((time.monotonic(), f"{error.name()} {error.str()}"))
+        self._said.add(f"{error.name()} {error.str()}")
 
     def _refused(self, error: Exception) -> str:
         found = error.args[0] if error.args else error
@@ -94,6 +96,29 @@ class KafkaClient:
             if value and ("password" in name or "key" in name or "secret" in name):
                 text = text.replace(value, "***")
         return f"The connection settings are refused: {text[:300]}"
+
+
+class _Hints:
+    """What the client says about its connections, each thing once; takes its log lines in place of a logger."""
+
+    def __init__(self) -> None:
+        self._at: dict[str, float] = {}
+
+    def add(self, text: str) -> None:
+        text = _AFTER.sub("", text)
+        self._at.pop(text, None)
+        self._at[text] = time.monotonic()
+        while len(self._at) > HINTS_KEPT:
+            self._at.pop(next(iter(self._at)), None)
+
+    def log(self, level: int, pattern: str, *args: object) -> None:
+        self.add(pattern % args if args else pattern)
+
+    def since(self, at: float) -> list[str]:
+        return [text for text, said_at in list(self._at.items()) if said_at >= at]
+
+    def clear(self) -> None:
+        self._at.clear()
 
 
 _Key = tuple[int, int, int]  # (process, cluster, configuration version)

@@ -159,6 +159,8 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
      "Nothing listens at {at} (connection refused)."),
     (r"network is unreachable|no route to host|host is unreachable", "unreachable",
      "No network route leads to {at}."),
+    (r"in state APIVERSION_QUERY", "wrong_listener",
+     "{at} hangs up at the first request; check security.protocol and the port: it may be a TLS listener."),
     (r"connection setup timed out|connect .*timed out", "timeout",
      "{at} does not take the connection (timed out)."),
 )  # fmt: skip
