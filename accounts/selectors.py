@@ -18,8 +18,13 @@ from accounts.roles import Role
 
 def ownership_matcher(kind: str, cluster_name: str) -> Matcher:
     """Owners of the objects of one kind (group, topic, principal, key) on one cluster."""
+    return Matcher.of(ownership_rules(kind, cluster_name))
+
+
+def ownership_rules(kind: str, cluster_name: str) -> list[Rule]:
+    """The globs that say who owns objects of one kind on one cluster."""
     rows = Ownership.objects.filter(kind=kind, cluster_name__in=["", cluster_name])
-    return Matcher.of(Rule(client_id, glob) for client_id, glob in rows.values_list("client_id", "glob"))
+    return [Rule(client_id, glob) for client_id, glob in rows.values_list("client_id", "glob")]
 
 
 def clients_visible(user: Person) -> QuerySet[Client]:

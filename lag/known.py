@@ -37,6 +37,7 @@ class KnownTopic:
     cleanup_policy: str = ""
     timestamp_type: str = ""
     client_id: int | None = None
+    conflict: bool = False  # claimed by two clients, and a finding says so
     produce_rate: float | None = None
     knots_at: float = 0.0
 

@@ -1,13 +1,13 @@
 """What a poll adds to history: the samples that changed, in a handful of rows that `pack` soon turns into blocks."""
 
 from clusters.ports import GroupType
-from lag.compute.types import GroupSummary, PartitionResult, TopicResult
+from lag.compute.types import GroupSummary, TopicResult
 from lag.cycle import Cycle
 from lag.history.blocks import Parts, Sample, cycle_encode, gap
 from lag.history.levels import SHARDS, shard_of
 from lag.known import Known
-from lag.services.bulk import copied
 from lag.verdicts import Method
+from ops_portal.lib.bulk import copied
 from ops_portal.lib.clock import as_datetime
 
 KEYFRAME_SECONDS = 3600
@@ -77,20 +77,21 @@ def _total(summary: GroupSummary, at: float) -> Sample:
 
 
 def _of_topic(topic: TopicResult, summary: GroupSummary, at: float) -> Sample:
-    parts = Parts(
-        tuple(part.partition for part in topic.partitions),
-        tuple(part.committed for part in topic.partitions),
-        tuple(part.lag_records for part in topic.partitions),
-        tuple(_part_since(part) for part in topic.partitions),
+    _, numbers, committed, _, _, _, lag, unread_since, _, methods, *_ = zip(*topic.partitions, strict=True)  # by column
+    since = tuple(
+        0.0 if method is Method.CAUGHT_UP else value for value, method in zip(unread_since, methods, strict=True)
     )
     return Sample(
-        at, topic.lag_records, topic.lag_records_max, _since(topic.unread_since, topic.method), _cut(topic.produce_rate),
-        _cut(topic.consume_rate), summary.members, topic.verdict, parts,
-    )  # fmt: skip
-
-
-def _part_since(part: PartitionResult) -> float | None:
-    return _since(part.unread_since, part.method)
+        at,
+        topic.lag_records,
+        topic.lag_records_max,
+        _since(topic.unread_since, topic.method),
+        _cut(topic.produce_rate),
+        _cut(topic.consume_rate),
+        summary.members,
+        topic.verdict,
+        Parts(numbers, committed, lag, since),
+    )
 
 
 def _since(unread_since: float | None, method: Method | None) -> float | None:

@@ -12,7 +12,7 @@ from lag.history.keep import partitions_make
 from lag.history.levels import RAW
 from lag.history.progress import claimed, now
 from lag.models import HistoryCoverage, HistoryCycle
-from lag.services.bulk import copied, ran
+from ops_portal.lib.bulk import copied, ran
 
 LATE_SECONDS = 15  # a minute is closed when polls that began in it have had this long, and their period, to be stored
 MOST_MINUTES = 30  # per run and cluster, so that a long outage of the worker is caught up in bites

@@ -7,7 +7,7 @@ from lag.history.blocks import Point, Sample, Series, cycle_decode, points_decod
 from lag.history.levels import HOUR, MINUTE, RAW, Level, shard_of
 from lag.history.steps import point_of_points, stepped
 from lag.models import HistoryCoverage, HistoryCycle, HistoryProgress
-from lag.services.bulk import ran
+from ops_portal.lib.bulk import ran
 from ops_portal.lib.clock import as_datetime
 
 KEYFRAME = timedelta(hours=1)  # every series has a sample at its first poll of each hour

@@ -14,7 +14,7 @@ from lag.history.pack import BLOCK_NAMES, BLOCK_TYPES
 from lag.history.progress import claimed
 from lag.history.steps import point_of_points, stepped
 from lag.models import ConsumerGroup, HistoryCoverage, HistoryProgress
-from lag.services.bulk import copied, ran
+from ops_portal.lib.bulk import copied, ran
 
 GROUPS_AT_ONCE = 100
 MOST_BLOCKS = 24  # per run, cluster and level

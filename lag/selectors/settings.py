@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase, translate
+from functools import lru_cache
 
 from django.conf import settings as django_settings
 
-from accounts.ownership import Matcher
-from accounts.selectors import ownership_matcher
+from accounts.ownership import Matcher, Rule
+from accounts.selectors import ownership_rules
 from clusters.models import Cluster
 from lag.compute.types import LagSettings
 from lag.models import GroupSetting
@@ -70,11 +71,21 @@ def rules_of(cluster: Cluster, period: float) -> LagRules:
     return LagRules(
         default_settings(period),
         rows,
-        ownership_matcher("group", cluster.name),
-        ownership_matcher("topic", cluster.name),
+        owners_of("group", cluster.name),
+        owners_of("topic", cluster.name),
         Filter.of(cluster.group_allow, cluster.group_deny),
         Filter.of(cluster.topic_allow, cluster.topic_deny),
     )
+
+
+def owners_of(kind: str, cluster_name: str) -> Matcher:
+    """Who owns what of one kind; the answers stay remembered from poll to poll while nobody changes a rule."""
+    return _matcher(frozenset(ownership_rules(kind, cluster_name)))
+
+
+@lru_cache(maxsize=64)
+def _matcher(rules: frozenset[Rule]) -> Matcher:
+    return Matcher.of(rules)
 
 
 def default_settings(period: float) -> LagSettings:

@@ -17,9 +17,9 @@ from lag.cycle import Cycle
 from lag.known import Known
 from lag.models import GroupSetting, Slo, SloState
 from lag.selectors.settings import longest_match
-from lag.services.bulk import ran, staged
 from lag.services.settings import breach_key
 from lag.verdicts import EventKind
+from ops_portal.lib.bulk import ran, staged
 from ops_portal.lib.clock import as_datetime
 
 STANDING_SECONDS = 30.0  # counted time of a quiet standing is stored this often

@@ -8,15 +8,15 @@ import orjson
 from django.db import transaction
 from psycopg.types.json import Jsonb
 
-from clusters.models import Cluster, Topic
+from clusters.models import Cluster, Finding, Topic
 from lag.compute.memory import GroupMemory
 from lag.compute.types import GroupEvent, GroupReading, TopicResult
 from lag.cycle import Cycle
 from lag.history.cycles import cycle_append
 from lag.known import Known, KnownGroup, KnownTopic
 from lag.models import ConsumerGroup, GroupTopic, LagState, StoredKnots, StoredMemory
-from lag.services.bulk import copied, ran, staged
 from lag.services.slos import ownership_findings, slos_judge
+from ops_portal.lib.bulk import copied, ran, staged
 from ops_portal.lib.clock import as_datetime
 from ops_portal.lib.live.publish import on_commit_publish
 
@@ -66,6 +66,13 @@ def _load_topics(known: Known, since: int, unsaved: set[int]) -> None:
         stored[topic.name] = entry
     known.log.forget(known.topics.keys() - stored.keys())
     known.topics = stored
+    if since < 0:
+        findings = Finding.objects.filter(
+            cluster_id=known.cluster_id, kind="ownership_conflict", closed_at__isnull=True
+        )
+        for entity in findings.values_list("entity", flat=True):
+            if entity.startswith("topic ") and entity[6:] in stored:
+                stored[entity[6:]].conflict = True
     names = {entry.id: name for name, entry in stored.items()}
     known.unsaved_topics = {names[pk] for pk in unsaved if pk in names}
     knots = StoredKnots.objects.filter(
@@ -179,7 +186,7 @@ def _store_topics(known: Known, cluster: Cluster, cycle: Cycle) -> None:
             topic.timestamp_type,
             topic.client_id,
         )
-    _topics_update(known, cycle)
+    _topics_update(known, cluster, cycle)
 
 
 def _topic_fields(name: str, known: Known, cycle: Cycle) -> dict[str, Any]:
@@ -193,14 +200,17 @@ def _topic_fields(name: str, known: Known, cycle: Cycle) -> dict[str, Any]:
     }
 
 
-def _topics_update(known: Known, cycle: Cycle) -> None:
+def _topics_update(known: Known, cluster: Cluster, cycle: Cycle) -> None:
     rates = _produce_rates(cycle)
     rows = []
+    conflicts: dict[str, bool] = {}
     for name in cycle.identities.keys() | cycle.topic_partitions.keys() | rates.keys():
         entry = known.topics.get(name)
         if entry is None:
             continue
         fields = _topic_fields(name, known, cycle)
+        if entry.conflict != cycle.topic_owners.owner(name).conflict:
+            entry.conflict = conflicts[name] = not entry.conflict
         rate = rates.get(name, entry.produce_rate)
         new = (
             fields["topic_id"] or None,
@@ -228,6 +238,7 @@ def _topics_update(known: Known, cycle: Cycle) -> None:
                 entry.produce_rate,
             ) = new
             rows.append((entry.id, new[0] or "", *new[1:]))
+    ownership_findings(cluster, conflicts, "topic")
     if not rows:
         return
     staged(

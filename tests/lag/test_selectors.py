@@ -1,10 +1,12 @@
 """What people see of the stored state: filters, sorting, paging, age and the boundary between clients."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
+from accounts import services
 from accounts.models import Client, Membership, Ownership, User
 from clusters.models import Cluster, Source
 from lag import selectors
@@ -208,3 +210,15 @@ def test_topics_name_only_the_consumers_a_user_may_see(site: Site) -> None:
     assert [reader.group for reader in shared.consumers] == ["ng-audit", "ng-risk"]
     assert (shared.produce_rate, shared.flags) == (None, ("shared_topic",))
     assert [topic.topic for topic in selectors.topics(user_of("client", site.south), site.cluster)] == ["shared"]
+
+
+def test_a_changed_rule_moves_groups_at_once(site: Site, django_capture_on_commit_callbacks: Any) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        rule = Ownership.objects.get(client=site.north)
+        services.ownership_remove(ownership=rule, acting_user=None)
+    assert site.names(site.viewer) == []
+    with django_capture_on_commit_callbacks(execute=True):
+        services.ownership_add(
+            client=site.north, specs=[services.OwnershipSpec("group", "ng-solo", "")], acting_user=None
+        )
+    assert site.names(site.viewer) == ["ng-solo"]

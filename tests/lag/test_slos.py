@@ -157,3 +157,14 @@ def test_a_group_claimed_by_two_clients_is_a_finding(world: World) -> None:
     claim.delete()
     world.poll()
     assert Finding.objects.get().closed_at is not None
+
+
+def test_a_topic_claimed_by_two_clients_is_a_finding_until_it_is_not(world: World) -> None:
+    for name in ("Southbank Trading", "Eastgate Partners"):
+        Ownership.objects.create(client=Client.objects.create(name=name), kind="topic", glob="tra*")
+    world.poll()
+    assert Finding.objects.get().title == "Two clients claim the topic trades"
+    world.restart_worker()
+    Ownership.objects.filter(client__name="Southbank Trading").delete()
+    world.poll()
+    assert Finding.objects.get().closed_at is not None
