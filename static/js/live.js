@@ -311,7 +311,8 @@ export class Live {
       view.table = new Table();
       if (message.why === "large") this.#fetch(view);
     } else if (message.type === "error") {
-      view.set("refused", message.code);
+      if (message.code === "unavailable") setTimeout(() => this.send(view.message()), retryDelay(4));
+      else view.set("refused", message.code);
     }
   }
 

@@ -28,6 +28,8 @@ def parse_params(raw: views.Params) -> dict[str, Any]:
 def scope(watcher: Watcher, params: views.Params) -> str:
     if params["board"] == "closed":
         raise views.Forbidden
+    if params["board"] == "broken":
+        raise RuntimeError("something inside")
     return str(watcher.claims)
 
 

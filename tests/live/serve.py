@@ -6,5 +6,6 @@ from tests.live import board
 
 board.install()
 hub.DOUBT_SECONDS = 0.0  # the suite's Valkey is always too young for positions to be believed
+hub.REVALIDATE_SECONDS = 6.0
 
 __all__ = ["application"]

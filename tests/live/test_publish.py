@@ -79,7 +79,7 @@ def test_rows_older_than_what_is_out_are_not_published(key: ViewKey) -> None:
 def test_a_publish_that_arrives_twice_counts_once(key: ViewKey, valkey: redis.Redis) -> None:
     names = store.names_of(key.text)
     script = valkey.register_script(store.PUBLISH)
-    args = [names.channel, "p1", "e1", 0, "1000.0", 900, 1000, "e1 p1\n{}", 1, 0, "k", "[1]"]
+    args: list[str | int] = [names.channel, "p1", "e1", 0, "1000.0", 900, 1000, "e1 p1\n{}", 1, 0, "k", "[1]"]
     keys = [names.meta, names.snap, names.stream]
     assert script(keys=keys, args=args) == [1, 1]
     assert script(keys=keys, args=args) == [1, 1]

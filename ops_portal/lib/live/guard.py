@@ -85,12 +85,9 @@ class Guard:
     async def _rescope(self, socket: Socket) -> bool:
         """Show the same views as the watcher may see them now; False when that could not be found out."""
         slots = list(socket.slots.values())
-        try:
-            outcome = await self._hub.authorise(
-                socket.watcher, [(slot.topic.key.view.name, slot.params) for slot in slots]
-            )
-        except Exception:
-            logger.exception("A socket could not be subscribed anew.")
+        wanted = [(slot.topic.key.view.name, slot.params) for slot in slots]
+        outcome = await self._hub.authorise(socket.watcher, wanted)
+        if any(isinstance(key, Exception) and not isinstance(key, views.REFUSALS) for key in outcome):
             return False
         for slot, key in zip(slots, outcome, strict=True):
             if socket.slots.get(slot.v) is not slot:
@@ -119,5 +116,7 @@ def refusal(v: str, reason: Exception) -> str:
             return frames.error("forbidden", "You may not see this view.", v)
         case views.UnknownView():
             return frames.error("unknown_view", "There is no view of that name.", v)
-        case _:
+        case ValueError():
             return frames.error("bad_params", str(reason), v)
+        case _:
+            return frames.error("unavailable", "This view cannot be shown just now.", v)

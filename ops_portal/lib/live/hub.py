@@ -23,7 +23,7 @@ from ops_portal.lib.live.guard import Guard
 from ops_portal.lib.live.link import SILENT_SECONDS, Link
 from ops_portal.lib.live.socket import Slot, Socket
 from ops_portal.lib.live.store import State
-from ops_portal.lib.live.topic import Entry, News, Topic
+from ops_portal.lib.live.topic import LOCAL, Entry, News, Topic
 from ops_portal.lib.live.views import ViewKey, Watcher
 
 logger = logging.getLogger(__name__)
@@ -34,12 +34,11 @@ CHECK_SECONDS = 5.0
 SESSION_SECONDS = 2.0
 REVALIDATE_SECONDS = 30.0
 HELLO_SECONDS = 10.0
-LINGER_SECONDS = 30.0
+LINGER_SECONDS = 15.0
 REREAD_SECONDS = 60.0
 DOUBT_SECONDS = 600.0
 _THREADS = 4
 _REPLAYED_ON_LOAD = 60
-_LOCAL = "local-"  # epochs of a process that reads Postgres alone because the server is away
 
 
 class Hub:
@@ -127,7 +126,7 @@ class Hub:
     async def authorise(
         self, watcher: Watcher, wanted: Iterable[tuple[str, dict[str, Any]]]
     ) -> list[ViewKey | Exception]:
-        """For each (view, params) the key this watcher may see, or UnknownView, ValueError or Forbidden."""
+        """For each (view, params) the key this watcher may see, one of `views.REFUSALS`, or what else went wrong."""
         outcome: list[ViewKey | Exception] = await self.in_thread(_authorise_all, watcher, list(wanted))
         return outcome
 
@@ -217,8 +216,8 @@ class Hub:
         topic.checked_at, topic.reread = time.monotonic(), False
         state, topic.period = await self.in_thread(_load_state, topic.key)
         topic.checked_at = time.monotonic()
-        if state.epoch.startswith(_LOCAL):
-            self._take_local(topic, state)
+        if state.epoch.startswith(LOCAL):
+            topic.take_local(state)
             return
         if (topic.epoch, topic.seq) == (state.epoch, state.seq):
             return
@@ -232,23 +231,9 @@ class Hub:
         except (redis.RedisError, OSError):
             topic.missed = True
 
-    def _take_local(self, topic: Topic, state: State) -> None:
-        """Without the server: deltas against the last reading, under an epoch of this process."""
-        if not topic.epoch.startswith(_LOCAL):
-            topic.reset(state)
-            topic.local_rows = state.rows
-            return
-        delta = rows.difference(topic.key.view, topic.local_rows, state.rows, state.ts)
-        if not delta and state.ts == topic.table.ts:
-            return
-        body = frames.delta_body(topic.seq + 1, topic.seq, state.ts, delta.rows, delta.deleted)
-        entry = Entry(topic.seq + 1, topic.seq, time.monotonic(), list(delta.rows), delta.deleted, body)
-        topic.append(News(topic.epoch, "", state.ts, entry))
-        topic.local_rows = state.rows
-
     async def _catch_up(self, topic: Topic) -> bool:
         """Replay what the stream has beyond the topic; False when its state must be taken as a whole."""
-        if topic.epoch.startswith(_LOCAL):
+        if topic.local:
             return False
         names = store.names_of(topic.key.text)
         own, own_pid = topic.seq, topic.pid  # before the call: what is heard meanwhile is newer than its answer
@@ -319,11 +304,11 @@ class Hub:
     def _mend_if_needed(self, topic: Topic, now: float) -> None:
         """A topic without data, or without the server, is read from Postgres every five seconds.
 
-        One whose news has no rhythm is read now and then, in case a process died between its commit and the publish.
+        Every other one now and then, in case a process died between its commit and the publish.
         """
         away = not self._link.up and now - self._link.heard_at > CHECK_SECONDS
         age = now - topic.checked_at
-        topic.reread = topic.reread or (topic.period is None and age > REREAD_SECONDS)
+        topic.reread = topic.reread or age > REREAD_SECONDS
         if age > CHECK_SECONDS and (topic.failed or away or topic.reread):
             self.spawn(self._mend(topic))
 
@@ -350,7 +335,7 @@ class Hub:
         if not topic.epoch:
             return None, None
         silent = time.monotonic() - self._link.heard_at
-        if not self._link.up and silent > SILENT_SECONDS and not topic.epoch.startswith(_LOCAL):
+        if not self._link.up and silent > SILENT_SECONDS and not topic.local:
             return "transport", self.clock.now() - silent
         if topic.period is not None:
             age = None if topic.table.ts is None else self.clock.now() - topic.table.ts
@@ -396,7 +381,10 @@ def _authorise_all(watcher: Watcher, wanted: list[tuple[str, dict[str, Any]]]) -
     for name, params in wanted:
         try:
             outcome.append(views.authorise(name, watcher, params))
-        except (views.UnknownView, views.Forbidden, ValueError) as error:
+        except views.REFUSALS as error:
+            outcome.append(error)
+        except Exception as error:
+            logger.exception("Who may see the live view %s could not be found out.", name)
             outcome.append(error)
     return outcome
 
@@ -410,7 +398,7 @@ def _load_state(key: ViewKey) -> tuple[State, float | None]:
     except (redis.RedisError, publish.Contended):
         found = key.snapshot()
         stored = rows.stored_rows(key.view, found)
-        return State(_LOCAL + secrets.token_hex(6), 1, rows.source_time(found), "", stored), period
+        return State(LOCAL + secrets.token_hex(6), 1, rows.source_time(found), "", stored), period
 
 
 def _database_clock() -> Clock:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ops_portal.lib.live.socket import Slot
 
 RING_SECONDS = 120.0
+LOCAL = "local-"  # how epochs begin of a process that reads Postgres alone because the server is away
 _LONGEST_RING = 600
 _LARGE_SNAPSHOT = 256 * 1024  # characters; above, the browser is sent to HTTP, where it comes compressed
 
@@ -84,6 +85,24 @@ class Topic:
         self.table.rows = {name: rows.wire_row(row, time_index, state.ts) for name, row in state.rows.items()}
         self.ring.clear()
         self._forget_encoded()
+
+    @property
+    def local(self) -> bool:
+        """True while the rows are this process's own reading."""
+        return self.epoch.startswith(LOCAL)
+
+    def take_local(self, state: State) -> None:
+        """Take over a reading of this process: as a delta against its last one, if there is one."""
+        if not self.local:
+            self.reset(state)
+            self.local_rows = state.rows
+            return
+        delta = rows.difference(self.key.view, self.local_rows, state.rows, state.ts)
+        self.local_rows = state.rows
+        if delta or state.ts != self.table.ts:
+            body = frames.delta_body(self.seq + 1, self.seq, state.ts, delta.rows, delta.deleted)
+            entry = Entry(self.seq + 1, self.seq, time.monotonic(), list(delta.rows), delta.deleted, body)
+            self.append(News(self.epoch, "", state.ts, entry))
 
     def prepend(self, entries: list[Entry]) -> None:
         """Fill the ring with deltas that led to the present state, so that readers of before can catch up."""

@@ -25,6 +25,9 @@ class UnknownView(LookupError):
     """No view of that name is registered."""
 
 
+REFUSALS = (Forbidden, UnknownView, ValueError)  # what `authorise` raises when the answer is no
+
+
 @dataclass(frozen=True, slots=True)
 class Watcher:
     """Who looks through a socket, as the hook of `ops_portal.lib.live.sessions.configure` says.
