@@ -4,7 +4,8 @@ import { ageOf, ageState, ageText } from "ops/age";
 import { live } from "ops/live";
 
 const REASONS = /** @type {Record<string, string>} */ ({
-  socket: "connection to the portal lost", period: "the source missed two readings", transport: "live transport down, read every 5 s",
+  socket: "connection to the portal lost", source: "the source missed two readings", transport: "live transport down, read every 5 s",
+  database: "the database cannot be read",
 });
 
 /** @param {HTMLElement} chip */
