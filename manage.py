@@ -14,7 +14,8 @@ def main() -> None:
     try:
         settings.INSTALLED_APPS  # noqa: B018 - reads the environment; a wrong value is one sentence, not a traceback
     except (ImproperlyConfigured, ValueError) as error:
-        sys.exit(f"{error}")
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2)
     execute_from_command_line(sys.argv)
 
 

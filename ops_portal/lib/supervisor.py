@@ -308,7 +308,8 @@ class Supervisor:
         except (OSError, subprocess.SubprocessError) as error:
             raise StartRefused(f"{child.name} cannot be started: {_plain(error)}.") from error
         one.started = time.monotonic()
-        _pid_path(self.var, child.name).write_text(str(one.process.pid))
+        with contextlib.suppress(OSError):  # on a full disk the child is worth more than its file
+            _pid_path(self.var, child.name).write_text(str(one.process.pid))
 
     def _is_ready(self, one: _Kept) -> bool:
         child, log = one.child, self._log_of(one.child)

@@ -56,7 +56,7 @@ def kept_secret(var: Path, name: str) -> str:
     try:
         return secret_from_var(var, name)
     except OSError as error:
-        raise ImproperlyConfigured(f"PORTAL_VAR={var} cannot be used: {error.strerror} ({error.filename}).") from error
+        raise ImproperlyConfigured(f"PORTAL_VAR={var} cannot be used: {error.strerror}.") from error
 
 
 def env_bool(name: str, default: bool, purpose: str) -> bool:
