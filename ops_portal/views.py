@@ -8,9 +8,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from psycopg_pool import PoolTimeout
 
+from accounts.guards import public
+
 
 @require_safe
 @never_cache
+@public("tells only that the process answers")
 def healthz(request: HttpRequest) -> HttpResponse:
     """200 as long as the process answers; touches nothing else."""
     return HttpResponse("ok\n", content_type="text/plain")
@@ -18,6 +21,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @never_cache
+@public("tells only what is up; balancers ask it")
 def readyz(request: HttpRequest) -> JsonResponse:
     """503 only without the database: without the transport pages still render and polls go on."""
     database = "up" if _database_answers() else "down"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # comes with openapi-spec-validator, without types
 import pytest
 import redis
 from django.test import Client
@@ -13,6 +13,7 @@ from django.test import Client
 from accounts.services import token_create
 from clusters.models import Source
 from lag.models import ConsumerGroup
+from lag.verdicts import Verdict
 from ops_portal.lib.problems import STATUS_OF
 from tests.api import contract
 from tests.api.site import AWKWARD, Site
@@ -159,7 +160,8 @@ def test_history_says_which_value_is_wrong(query: str, field: str, get: Any) -> 
 def test_the_board_sorts_by_every_field_and_pages_through(sign: str, field: str, get: Any) -> None:
     path = f"/api/v1/clusters/north/groups?sort={sign}{field}"
     whole = [item["group"] for item in get(f"{path}&limit=500")["items"]]
-    seen, cursor = [], ""
+    seen: list[str] = []
+    cursor: str | None = ""
     while cursor is not None:
         body = get(f"{path}&limit=3&cursor={quote(cursor)}")
         seen += [item["group"] for item in body["items"]]
@@ -173,7 +175,7 @@ def test_the_board_sorts_by_every_field_and_pages_through(sign: str, field: str,
 
 
 def test_the_board_is_worst_first(get: Any) -> None:
-    order = [verdict.value for verdict in contract.Verdict]
+    order = [verdict.value for verdict in Verdict]
     ranks = [order.index(item["verdict"]) for item in get("/api/v1/clusters/north/groups")["items"]]
     assert ranks == sorted(ranks)
 
