@@ -27,7 +27,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO, Self
 
-from ops_portal.lib import processes
+from ops_portal.lib import logfiles, processes
 
 SERVICE = 0  # what others stand on: stopped last
 PORTAL = 1
@@ -36,7 +36,6 @@ REFUSED = 2  # exit code when the start is refused or fails with one clear sente
 
 _GRACE_SECONDS = {PORTAL: 5.0, SERVICE: 3.0}  # before SIGKILL; together under the 10 s that a whole stop may take
 _FIRST_DELAY_SECONDS, _LONGEST_DELAY_SECONDS, _STEADY_SECONDS = 0.5, 30.0, 30.0
-_LOG_LIMIT_BYTES, _LOGS_KEPT = 20 * 1024 * 1024, 5
 _HOUSEKEEPING_SECONDS = 10.0
 _STEP_SECONDS = 0.05
 
@@ -166,7 +165,7 @@ class Supervisor:
         kept = [self._kept.setdefault(child.name, _Kept(child)) for child in children]
         for one in kept:
             _hold_path(self.var, one.child.name).unlink(missing_ok=True)
-            rotate(self._log_of(one.child), _LOGS_KEPT)
+            logfiles.rotate(self._log_of(one.child))
             self._spawn(one)
         waiting = list(kept)
         while waiting:
@@ -189,7 +188,7 @@ class Supervisor:
     ) -> "Step":
         """Start a command that will end by itself; `finish` waits for it. Its output goes to `<name>.log`."""
         log = self.log_directory / f"{name}.log"
-        rotate(log, _LOGS_KEPT)
+        logfiles.rotate(log)
         try:
             process = processes.spawn(argv, log=log, env=self._environment(env or {}), cwd=cwd)
         except OSError as error:
@@ -211,7 +210,9 @@ class Supervisor:
         self._steps.remove(step)
         output = step.log.read_text(encoding="utf-8", errors="replace")
         if step.process.returncode != 0:
-            raise StartRefused(f"`{_shown(step.argv)}` failed: {_last_line(output)} (all of it in {step.log}).")
+            raise StartRefused(
+                f"`{_shown(step.argv)}` failed: {logfiles.last_line_of(output)} (all of it in {step.log})."
+            )
         if text:
             self.say(text)
         return output
@@ -314,12 +315,12 @@ class Supervisor:
     def _is_ready(self, one: _Kept) -> bool:
         child, log = one.child, self._log_of(one.child)
         if one.process is None or one.process.poll() is not None:
-            raise StartRefused(f"{child.name} ended at start: {_last_line(_tail(log))} (all of it in {log}).")
+            raise StartRefused(f"{child.name} ended at start: {logfiles.last_line(log)} (all of it in {log}).")
         if child.ready is None or child.ready():
             return True
         if time.monotonic() - one.started > child.ready_seconds:
             raise StartRefused(
-                f"{child.name} is not ready after {child.ready_seconds:g} s: {_last_line(_tail(log))} (see {log})."
+                f"{child.name} is not ready after {child.ready_seconds:g} s: {logfiles.last_line(log)} (see {log})."
             )
         return False
 
@@ -366,10 +367,7 @@ class Supervisor:
 
     def _keep_house(self) -> None:
         for log in self.log_directory.glob("*.log"):
-            if log.stat().st_size > _LOG_LIMIT_BYTES:
-                with contextlib.suppress(OSError):  # the children append, so cutting the file under them is safe
-                    shutil.copyfile(log, log.with_name(f"{log.name}.1"))
-                    os.truncate(log, 0)
+            logfiles.cut_when_long(log)
         free = shutil.disk_usage(self.var).free
         if free < LEAST_FREE_BYTES and not self._disk_warned:
             self.say(f"Only {free // 2**20} MB are free at {self.var}: history and logs will soon be refused.")
@@ -381,17 +379,6 @@ def _locked(lock: IO[str]) -> bool:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
     return False
-
-
-def rotate(log: Path, kept: int) -> None:
-    """Number the old logs: `x.log` becomes `x.log.1` and so on; the oldest goes."""
-    if not log.exists() or log.stat().st_size == 0:
-        return
-    for number in range(kept - 1, 0, -1):
-        older = log.with_name(f"{log.name}.{number}")
-        if older.exists():
-            older.replace(log.with_name(f"{log.name}.{number + 1}"))
-    log.replace(log.with_name(f"{log.name}.1"))
 
 
 def exit_with(refusal: Exception) -> None:
@@ -411,20 +398,6 @@ def _plain(error: Exception) -> str:
 
 def _ending(code: int) -> str:
     return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-
-
-def _tail(log: Path) -> str:
-    try:
-        with log.open("rb") as lines:
-            lines.seek(max(0, log.stat().st_size - 8192))
-            return lines.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it printed nothing"
 
 
 def _shown(argv: Sequence[str | Path]) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ops_portal.lib import portal, supervisor
+from ops_portal.lib import logfiles, portal, supervisor
 from ops_portal.lib.processes import wait_until
 from ops_portal.lib.supervisor import Child, StartRefused, StopRequested, Supervisor
 
@@ -224,19 +224,21 @@ def test_logs_are_numbered_at_the_start_and_the_oldest_goes(tmp_path: Path) -> N
     log = tmp_path / "web.log"
     for number in range(7):
         log.write_text(str(number))
-        supervisor.rotate(log, 5)
+        logfiles.rotate(log)
     kept = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert kept == {"web.log.1": "6", "web.log.2": "5", "web.log.3": "4", "web.log.4": "3", "web.log.5": "2"}
 
 
-def test_a_log_that_grows_too_long_is_cut_without_losing_it(var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "_LOG_LIMIT_BYTES", 10)
-    with Supervisor(var) as found:
-        log = var / "log" / "web.log"
-        log.write_text("a long line of text")
-        found._keep_house()
-    assert log.read_text() == ""
-    assert log.with_name("web.log.1").read_text() == "a long line of text"
+def test_a_log_that_grows_too_long_is_cut_under_its_writer_without_losing_a_line(tmp_path: Path) -> None:
+    log = tmp_path / "web.log"
+    with log.open("ab", buffering=0) as writer:
+        writer.write(b"a long line of text\n")
+        logfiles.cut_when_long(log, limit_bytes=10)
+        writer.write(b"next\n")
+    assert log.read_text() == "next\n"
+    assert log.with_name("web.log.1").read_text() == "a long line of text\n"
+    assert logfiles.last_line(log) == "next"
+    assert logfiles.last_line(tmp_path / "missing.log") == "it printed nothing"
 
 
 def test_a_port_in_use_is_one_sentence() -> None:
