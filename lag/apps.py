@@ -6,11 +6,15 @@ class LagConfig(AppConfig):
     name = "lag"
 
     def ready(self) -> None:
-        from accounts.signals import ownership_changed  # models must be loaded first
+        from accounts import known_objects  # models must be loaded first
+        from accounts.signals import ownership_changed
         from clusters import sources
         from lag import live, polling
+        from lag.selectors.names import group_names, topic_names
         from lag.services.owners import on_ownership_changed
 
         live.register_views()
+        known_objects.register("group", group_names)
+        known_objects.register("topic", topic_names)
         ownership_changed.connect(on_ownership_changed, dispatch_uid="lag.owners")
         sources.register("lag", polling.poll_lag, lambda: settings.LAG_PERIOD_SECONDS)

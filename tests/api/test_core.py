@@ -155,7 +155,7 @@ def test_pages_a_list_to_its_end_without_gap_or_repeat(call_as: Caller) -> None:
     names = sorted(make_client(f"Firm {number:02}").name for number in range(7))
     caller, seen, cursor = call_as("sre"), [], ""
     while True:
-        body = caller.get("/api/v1/clients", {"limit": 3, "cursor": cursor}).json()
+        body = caller.get("/api/v1/clients", {"limit": "3", "cursor": cursor}).json()
         seen += [item["client"] for item in body["items"]]
         assert body["total"] == 7
         if body["next_cursor"] is None:
