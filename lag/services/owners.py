@@ -24,11 +24,12 @@ def owners_apply() -> int:
 
 def _apply_to(cluster: Cluster) -> int:
     owner = owners_of("group", cluster.name).owner
+    rows = ConsumerGroup.objects.filter(cluster=cluster).only("name", "client_id", "client_conflict")
+    owners = ((group, owner(group.name)) for group in rows)
     groups = [
         (group, found)
-        for group in ConsumerGroup.objects.filter(cluster=cluster).only("name", "client_id", "client_conflict")
-        if (found := owner(group.name))
-        and (group.client_id, group.client_conflict) != (found.client_id, found.conflict)
+        for group, found in owners
+        if (group.client_id, group.client_conflict) != (found.client_id, found.conflict)
     ]
     # One statement per row: a poll may be writing, and each row is locked for a moment only.
     for group, found in groups:
