@@ -206,6 +206,7 @@ class Supervisor:
             self.check_stop()
             if time.monotonic() > step.deadline:
                 raise StartRefused(f"`{_shown(step.argv)}` did not end in time; see {step.log}.")
+            self._tend()  # what runs already must stay up meanwhile
             time.sleep(_STEP_SECONDS)
         self._steps.remove(step)
         output = step.log.read_text(encoding="utf-8", errors="replace")

@@ -22,6 +22,13 @@ SLEEPER = Path(__file__).with_name("sleeper.py")
 ROOT = Path(__file__).resolve().parents[2]
 
 
+_WAIT_FOR_ANOTHER = """
+import sys, time
+while open(sys.argv[1]).read() in {"", sys.argv[2]}:
+    time.sleep(0.05)
+"""
+
+
 @pytest.fixture
 def var() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="ops-portal-supervisor-"))
@@ -218,6 +225,17 @@ def test_a_step_that_takes_too_long_is_ended(var: Path) -> None:
     with Supervisor(var) as found, pytest.raises(StartRefused, match="did not end in time"):
         found.step("Never said", [sys.executable, SLEEPER, var / "step"], seconds=0.5)
     assert not alive(int((var / "step").read_text())) if (var / "step").exists() else True
+
+
+def test_what_runs_already_is_kept_up_during_a_step(var: Path) -> None:
+    with Supervisor(var, say=lambda _: None) as found:
+        found.start([sleeper(var)])
+        first = supervisor.child_pid(var, "sleeper")
+        assert first is not None
+        step = found.begin("wait", [sys.executable, "-c", _WAIT_FOR_ANOTHER, var / "sleeper.started", str(first)])
+        os.kill(first, signal.SIGKILL)
+        found.finish(step)
+        assert alive(supervisor.child_pid(var, "sleeper"))
 
 
 def test_logs_are_numbered_at_the_start_and_the_oldest_goes(tmp_path: Path) -> None:
