@@ -45,7 +45,7 @@ def _layout(times: list[str]) -> dict[str, Any]:
     axis = {"rangemode": "tozero", "fixedrange": True, "automargin": False, "tickformat": "~s", "nticks": 4}
     return {
         "height": 380,
-        "margin": {"l": 52, "r": 12, "t": 18, "b": 28},
+        "margin": {"l": 56, "r": 8, "t": 12, "b": 40},
         "hovermode": "x unified",
         "showlegend": False,
         "xaxis": {
@@ -54,9 +54,9 @@ def _layout(times: list[str]) -> dict[str, Any]:
             "range": [times[0], times[-1]],
             "hoverformat": "%Y-%m-%d %H:%M:%S UTC",
         },
-        "yaxis": axis | {"domain": [0.70, 1.0], "title": {"text": "unread", "standoff": 4}},
-        "yaxis2": axis | {"domain": [0.36, 0.64], "title": {"text": "seconds behind", "standoff": 4}},
-        "yaxis3": axis | {"domain": [0.0, 0.30], "title": {"text": "records/s", "standoff": 4}},
+        "yaxis": axis | {"domain": [0.70, 1.0], "title": {"text": "unread", "standoff": 4, "font": {"size": 11}}},
+        "yaxis2": axis | {"domain": [0.36, 0.64], "title": {"text": "seconds behind", "standoff": 4, "font": {"size": 11}}},
+        "yaxis3": axis | {"domain": [0.0, 0.30], "title": {"text": "records/s", "standoff": 4, "font": {"size": 11}}},
         "dragmode": "zoom",
     }
 

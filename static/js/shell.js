@@ -35,6 +35,14 @@ for (const button of document.querySelectorAll("[data-rail-toggle]")) {
   });
 }
 
+for (const button of document.querySelectorAll("[data-menu-toggle]")) {
+  button.addEventListener("click", () => {
+    const open = root.dataset.menu !== "open";
+    root.dataset.menu = open ? "open" : "";
+    button.setAttribute("aria-expanded", String(open));
+  });
+}
+
 // --- Toasts ----------------------------------------------------------------------------------------------
 const toasts = /** @type {HTMLElement|null} */ (document.querySelector("[data-toasts]"));
 

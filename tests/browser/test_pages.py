@@ -1,0 +1,178 @@
+"""Every page in both themes: accessible, within the content policy, usable on a phone."""
+
+import json
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from ops_portal.lib import formats
+from tests.browser.conftest import Site, Visit
+
+AXE = Path(__file__).resolve().parents[2] / "node_modules/axe-core/axe.min.js"
+PAGES = (
+    "/", "/lag/demo", "/lag/demo/groups/risk-engine", "/lag/demo/groups/risk-engine/settings", "/topics",
+    "/topics/demo/risk.alerts", "/slos", "/slos/add", "/sources", "/sources/demo/lag", "/findings", "/clients", "/docs",
+    "/patterns", "/account", "/nothing-here",
+)  # fmt: skip
+SERIOUS = {"serious", "critical"}
+
+
+def serious_findings(page: Page) -> list[str]:
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found["violations"] if one["impact"] in SERIOUS]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_page_has_a_serious_accessibility_finding(visit: Visit, theme: str) -> None:
+    page = visit("/", theme=theme, bypass_csp=True)
+    found = {}
+    for path in PAGES:
+        page.goto(path)
+        page.wait_for_load_state()
+        found[path] = serious_findings(page)
+    assert {path: texts for path, texts in found.items() if texts} == {}
+
+
+def test_administration_is_accessible_too(visit: Visit) -> None:
+    page = visit("/", role="admin", bypass_csp=True)
+    links = page.get_by_role("navigation", name="Main", exact=True).get_by_role("link")
+    found = {}
+    for path in dict.fromkeys(link.get_attribute("href") or "/" for link in links.all()):
+        page.goto(path)
+        found[path] = serious_findings(page)
+    assert {path: texts for path, texts in found.items() if texts} == {}
+
+
+def test_no_page_breaks_the_content_policy(visit: Visit) -> None:
+    page = visit("/")
+    page.add_init_script(
+        "window.broken = []; addEventListener('securitypolicyviolation', e => window.broken.push(e.blockedURI + ' ' + e.violatedDirective))"
+    )
+    for path in PAGES:
+        page.goto(path)
+        page.wait_for_load_state()
+        assert page.evaluate("window.broken") == [], path
+
+
+def test_the_history_chart_keeps_to_the_content_policy(visit: Visit) -> None:
+    page = visit("/lag/demo/groups/risk-engine?range=1h")
+    page.get_by_role("heading", name="History").scroll_into_view_if_needed()
+    chart = page.locator("[data-history]")
+    expect(chart.locator(".main-svg").first).to_be_visible()
+    box, inside = chart.bounding_box(), chart.locator(".main-svg").first.bounding_box()
+    assert box is not None and inside is not None
+    assert inside["width"] <= box["width"] + 1
+
+
+@pytest.mark.parametrize("width", [390, 1280, 1920])
+def test_no_page_scrolls_sideways(visit: Visit, width: int) -> None:
+    page = visit("/", width=width)
+    wide = []
+    for path in PAGES:
+        page.goto(path)
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            wide.append(path)
+    assert wide == []
+
+
+def test_a_phone_reaches_every_place(visit: Visit) -> None:
+    page = visit("/lag/demo", width=390)
+    expect(page.get_by_role("link", name="risk-engine")).to_be_visible()
+    page.get_by_role("button", name="More").click()
+    page.get_by_role("navigation", name="Main", exact=True).get_by_role("link", name="Sources").click()
+    expect(page.get_by_role("heading", name="Sources", level=1)).to_be_visible()
+
+
+def test_the_palette_finds_what_the_person_may_see(visit: Visit) -> None:
+    page = visit("/")
+    page.keyboard.press("Control+k")
+    dialog = page.get_by_role("dialog", name="Search")
+    dialog.get_by_role("combobox").fill("risk-eng")
+    expect(dialog.get_by_role("option").first).to_contain_text("risk-engine")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="risk-engine", level=1)).to_be_visible()
+    client = visit("/", role="client")
+    client.keyboard.press("Control+k")
+    client.get_by_role("dialog", name="Search").get_by_role("combobox").fill("risk-eng")
+    expect(client.get_by_role("dialog", name="Search")).to_contain_text("Nothing that you may see")
+
+
+def test_the_theme_is_kept_without_a_flash(visit: Visit) -> None:
+    page = visit("/", theme="light")
+    page.get_by_role("button", name="Theme").click()
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+    page.reload(wait_until="commit")
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+
+
+def test_the_group_page_moves_by_push(site: Site, visit: Visit) -> None:
+    page = visit("/lag/demo/groups/harbour-feed")
+    page.evaluate("window.untouched = true")
+    expect(page.locator("[data-chart] .u-over")).to_have_count(3)
+    site.tell("stop harbour-feed")
+    site.tell("step")
+    expect(page.locator("[data-field=lag_records] data")).to_have_attribute("value", "80")
+    expect(page.locator(".heat__cell[data-worst]")).to_have_count(1)
+    assert page.evaluate("window.untouched") is True
+    site.tell("go harbour-feed")
+    site.tell("step")
+
+
+def test_a_form_keeps_its_input_and_says_what_is_wrong(visit: Visit) -> None:
+    page = visit("/slos/add?cluster=demo&glob=risk-*")
+    page.get_by_label("Name").fill("No limit given")
+    page.get_by_role("button", name="Add").click()
+    expect(page.get_by_text("Give a limit in seconds, in records, or both.")).to_be_visible()
+    expect(page.get_by_label("Name")).to_have_value("No limit given")
+
+
+def test_browser_and_server_write_figures_alike(visit: Visit) -> None:
+    values = [
+        0,
+        0.004,
+        0.42,
+        1,
+        9.99,
+        9.996,
+        12.345,
+        99.94,
+        99.96,
+        100,
+        999,
+        999.6,
+        1000,
+        1234,
+        45_678,
+        999_499,
+        999_500,
+        12_345_678,
+        4e9,
+        59.99,
+        119.5,
+        3599.6,
+        3600,
+        86_399,
+        90_000,
+        1e7,
+    ]
+    page = visit("/patterns")
+    shown = page.evaluate(
+        "values => import('ops/format').then(f => values.map(v => [f.compact(v), f.duration(v), f.exact(Math.round(v))]))",
+        values,
+    )
+    assert shown == json.loads(
+        json.dumps([[formats.compact(v), formats.duration(v), formats.exact(int(v + 0.5))] for v in values])
+    )
+
+
+def test_the_first_load_keeps_to_its_budget(site: Site, visit: Visit) -> None:
+    """At most 120 KB over the wire without Plotly, compressed by brotli."""
+    page = visit("/lag/demo")
+    page.wait_for_load_state("networkidle")
+    sizes = page.evaluate(
+        "performance.getEntriesByType('resource').filter(e => e.name.includes('/static/')).map(e => [e.name.split('/static/')[1], e.encodedBodySize])"
+    )
+    assert sum(size for _, size in sizes) <= 120 * 1024, sizes
+    assert not any("plotly" in name for name, _ in sizes)
