@@ -64,14 +64,16 @@ class Page:
 class Reader(Page):
     """A page with its socket."""
 
-    def __init__(self, address: str, session: str, *, origin: str | None = None) -> None:
+    def __init__(
+        self, address: str, session: str = "", *, origin: str | None = None, headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__()
         host = host_of(address)
         self._open = ExitStack()
         connection = connect(
             address,
             origin=Origin(origin or f"http://{host}"),
-            additional_headers={"Cookie": f"session={session}"},
+            additional_headers=headers or {"Cookie": f"session={session}"},
             open_timeout=10,
             close_timeout=2,
         )

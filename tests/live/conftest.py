@@ -73,13 +73,13 @@ def web_env(valkey_url: str) -> dict[str, str]:
 
 
 @contextmanager
-def running_web(env: dict[str, str], directory: Path) -> Iterator[str]:
+def running_web(env: dict[str, str], directory: Path, module: str = "tests.live.serve") -> Iterator[str]:
     """A web process with this environment; the address of its socket."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = directory / f"web-{port}.log"
-    command = [word.replace("ops_portal.asgi:", "tests.live.serve:") for word in portal.web_argv("127.0.0.1", port)]
+    command = [word.replace("ops_portal.asgi:", f"{module}:") for word in portal.web_argv("127.0.0.1", port)]
     child = processes.spawn(command, log=log, env=env)
     try:
         assert wait_until(lambda: child.poll() is not None or _answers(port), seconds=40), "the web process is silent"
