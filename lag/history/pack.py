@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
+from psycopg.errors import CheckViolation
 
 from clusters.models import Cluster
 from lag.history.blocks import Sample, cycle_decode, samples_decode, samples_encode
@@ -25,19 +26,26 @@ Collected = dict[tuple[int, int], list[Sample]]
 def pack_history() -> dict[str, int]:
     """Turn every closed minute of every cluster into blocks. Safe to run at any time and twice at once.
 
-    Partitions that lack are made first, so a missing one heals here; until then the samples wait in `HistoryCycle`.
+    A missing partition heals here; until then the samples wait in `HistoryCycle`.
     """
-    partitions_make()
     done = {"minutes": 0, "blocks": 0, "bytes": 0}
     for cluster_id in HistoryCycle.objects.values_list("cluster_id", flat=True).distinct():
         for _ in range(MOST_MINUTES):
-            packed = _pack_next(cluster_id)
+            packed = _pack_healing(cluster_id)
             if packed is None:
                 break
             done["minutes"] += 1
             done["blocks"] += packed[0]
             done["bytes"] += packed[1]
     return done
+
+
+def _pack_healing(cluster_id: int) -> tuple[int, int] | None:
+    try:
+        return _pack_next(cluster_id)
+    except CheckViolation:  # no partition for the block
+        partitions_make()
+        return _pack_next(cluster_id)
 
 
 def _pack_next(cluster_id: int) -> tuple[int, int] | None:

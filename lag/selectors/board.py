@@ -22,7 +22,8 @@ from ops_portal.lib.clock import as_datetime
 
 MOST_ROWS = 500
 # What a summary's inputs may not tell about a topic that several clients share.
-SHARED_SECRETS = frozenset({"start", "end", "high_watermark", "produce_rate", "log_start"})
+SHARED_SECRETS = frozenset({"start", "end", "high_watermark", "produce_rate", "log_start", "lost", "past", "records"})
+RULES_THAT_TELL_OFFSETS = frozenset({"truncated", "beyond_end", "no_commits"})
 
 _AT = "CASE WHEN g.fresh THEN %(observed_at)s ELSE g.observed_at END"
 _STALE = "(%(stale)s OR NOT g.fresh AND g.observed_at < %(cutoff)s)"
@@ -204,8 +205,11 @@ def _shown(summary: GroupSummary, shared: bool, mutes: Sequence[GroupSetting]) -
     if not shared:
         return summary
     inputs = {name: value for name, value in summary.inputs.items() if name not in SHARED_SECRETS}
+    reason = summary.reason
+    if summary.rule in RULES_THAT_TELL_OFFSETS:
+        reason = f"{summary.group}: {summary.verdict.label}"
     flags = (*summary.flags, Flag.SHARED_TOPIC.value)
-    return replace(summary, produce_rate=None, inputs=inputs, flags=flags)
+    return replace(summary, produce_rate=None, reason=reason, inputs=inputs, flags=flags)
 
 
 # --- cursors -----------------------------------------------------------------------------------------------------------------

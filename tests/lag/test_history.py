@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.utils import timezone
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accounts.models import Client, Membership, Ownership, User
@@ -64,6 +64,7 @@ def close(left: Sample, right: Sample) -> bool:
     return known(left) == known(right)
 
 
+@settings(deadline=None)
 @given(st.lists(samples, min_size=1, max_size=12))
 def test_a_raw_block_gives_back_its_samples(found: list[Sample]) -> None:
     start = 1_700_000_000.0
@@ -73,6 +74,7 @@ def test_a_raw_block_gives_back_its_samples(found: list[Sample]) -> None:
     assert all(close(left, right) for left, right in zip(timed, back, strict=True))
 
 
+@settings(deadline=None)
 @given(st.lists(samples, max_size=5))
 def test_a_poll_gives_back_its_samples(found: list[Sample]) -> None:
     at = 1_700_000_000.0
