@@ -108,7 +108,7 @@ def _guess(found: Window, offset: int) -> float | None:
 def next_question(log: PartitionLog, offset: int, now: float) -> tuple[float, float] | None:
     """(time to ask for, urgency) to learn more of the record at `offset`; None = good enough, or nothing more to learn.
 
-    Interpolation and halving of log(age) take turns, so that steady logs end fast and odd ones end for certain.
+    Interpolation ends fast in steady logs; where it creeps up from one side, log(age) is halved, which ends for certain.
     """
     found = window(log, offset)
     if found is None or found.skewed:
@@ -120,9 +120,9 @@ def next_question(log: PartitionLog, offset: int, now: float) -> tuple[float, fl
     width = found.high - found.low
     if width / 2 <= wanted:
         return None
-    guess = _guess(found, offset) if len(log.evidence) % 2 == 0 else None
-    if guess is not None:
-        guess += -wanted / 2 if guess - found.low > found.high - guess else wanted / 2
+    guess = None if _stuck(log.evidence, offset) else _guess(found, offset)
+    if guess is not None:  # aim a little past it, so that two answers enclose the record
+        guess += -0.9 * wanted if guess - found.low > found.high - guess else 0.9 * wanted
         at = min(found.high - width / 10, max(found.low + width / 10, guess))
     else:
         oldest, newest = now - found.low, max(now - found.high, wanted)
@@ -131,6 +131,12 @@ def next_question(log: PartitionLog, offset: int, now: float) -> tuple[float, fl
     if at in asked:
         at = round(found.low + width / 2, 3)
     return None if at in asked else (at, width / 2 / wanted)
+
+
+def _stuck(evidence: list[Evidence], offset: int) -> bool:
+    """The last two answers lie on the same side of the record."""
+    last = [answer.offset > offset for answer in evidence[-2:] if answer.asked]
+    return len(last) == 2 and last[0] is last[1]
 
 
 class LookUps:
