@@ -23,7 +23,7 @@ from ops_portal.lib.clock import as_datetime
 MOST_ROWS = 500
 # What a summary's inputs may not tell about a topic that several clients share.
 SHARED_SECRETS = frozenset({"start", "end", "high_watermark", "produce_rate", "log_start", "lost", "past", "records"})
-RULES_THAT_TELL_OFFSETS = frozenset({"truncated", "beyond_end", "no_commits"})
+RULES_THAT_TELL_OFFSETS = frozenset({"truncated", "beyond_end", "no_commits", "no_commit_yet"})
 
 _AT = "CASE WHEN g.fresh THEN %(observed_at)s ELSE g.observed_at END"
 _STALE = "(%(stale)s OR NOT g.fresh AND g.observed_at < %(cutoff)s)"
@@ -168,17 +168,24 @@ def _summaries(
     shared = shared_group_ids(scope, [row[0] for row in rows])
     mutes = list(GroupSetting.objects.filter(cluster=cluster, muted_until__gt=fresh.now))
     mutes.sort(key=lambda mute: -len(mute.glob))
-    return tuple(_shown(_summary(row, cluster.name, fresh), row[0] in shared, mutes) for row in rows)
+    return tuple(
+        _shown(_summary(row, cluster.name, fresh, with_errors=scope.everything), row[0] in shared, mutes)
+        for row in rows
+    )
 
 
-def _summary(row: Sequence[Any], cluster: str, fresh: Freshness) -> GroupSummary:
+def _summary(row: Sequence[Any], cluster: str, fresh: Freshness, *, with_errors: bool) -> GroupSummary:
     (
         pk, name, kind, state, verdict, reason, rule, inputs, client, members, worst_topic, lag_records, lag_records_max,
         unread_since, bound, method, produce_rate, consume_rate, trend, catch_up, flags, at, stale, error,
     ) = row[:24]  # fmt: skip
     if stale:
         rule, inputs = "stale", "{}"
-        reason = fresh.reason() if fresh.stale else f"This group was last read {fresh.age(at):.0f} s ago: {error}"
+        reason = fresh.reason(with_error=with_errors)
+        if not fresh.stale:
+            reason = (
+                f"This group was last read {fresh.age(at):.0f} s ago{f': {error}' if error and with_errors else '.'}"
+            )
     return GroupSummary(
         id=pk, cluster=cluster, group=name, type=kind, state=state, verdict=Verdict(verdict), reason=reason, rule=rule,
         inputs=orjson.loads(inputs), client=client, members=members, worst_topic=worst_topic or None,

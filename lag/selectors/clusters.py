@@ -77,9 +77,7 @@ def _summary(cluster: Cluster, fresh: Freshness, sums: dict[str, Any] | None, se
         id=cluster.pk,
         cluster=cluster.name,
         state="unknown" if never else "stale" if fresh.stale else "ok",
-        reason=(fresh.reason() if see_brokers or not fresh.error else "Lag is not being read at the moment.")
-        if fresh.stale
-        else "",
+        reason=fresh.reason(with_error=see_brokers) if fresh.stale else "",
         brokers=len(cluster.brokers) if see_brokers and cluster.brokers else None,
         groups=known["groups"],
         verdicts=known["verdicts"],

@@ -30,11 +30,11 @@ class Freshness:
     def age(self, at: datetime | None) -> float | None:
         return None if at is None else max(0.0, (self.now - at).total_seconds())
 
-    def reason(self) -> str:
-        """Why everything of a stale cluster is unknown."""
+    def reason(self, *, with_error: bool) -> str:
+        """Why everything of a stale cluster is unknown. The error may name brokers, which is not for everybody."""
         age = self.age(self.observed_at)
         since = "has never been read" if age is None else f"was last read {age:.0f} s ago"
-        return f"The lag of this cluster {since}{': ' + self.error if self.error else '.'}"
+        return f"The lag of this cluster {since}{': ' + self.error if self.error and with_error else '.'}"
 
 
 def freshness_of(cluster_ids: list[int]) -> dict[int, Freshness]:

@@ -222,3 +222,12 @@ def test_a_changed_rule_moves_groups_at_once(site: Site, django_capture_on_commi
             client=site.north, specs=[services.OwnershipSpec("group", "ng-solo", "")], acting_user=None
         )
     assert site.names(site.viewer) == ["ng-solo"]
+
+
+def test_a_client_reads_no_error_of_the_source(site: Site) -> None:
+    Source.objects.update(last_error="10.1.2.3:9092 refused the connection")
+    LagState.objects.update(observed_at=timezone.now() - timedelta(seconds=60))
+    for user, told in ((site.sre, True), (site.viewer, False)):
+        page = selectors.group_board(user, site.cluster, BoardQuery())
+        assert all(("10.1.2.3" in item.reason) is told for item in page.items)
+        assert ("10.1.2.3" in selectors.cluster_summaries(user)[0].reason) is told
