@@ -29,13 +29,13 @@ class Command(BaseCommand):
         parser.add_argument("--offline", action="store_true", help="add it even if it does not answer now")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["if_new"] and Cluster.objects.filter(name=options["name"]).exists():
+            self.stdout.write(f"Cluster {options['name']} is known already.")
+            return
         try:
             services.cluster_name_check(name=options["name"])
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error
-        if options["if_new"] and Cluster.objects.filter(name=options["name"]).exists():
-            self.stdout.write(f"Cluster {options['name']} is known already.")
-            return
         given = self._properties(options)
         test = services.connection_test(bootstrap=options["bootstrap"], properties=given)
         self._tell(test)

@@ -40,7 +40,10 @@ class Command(BaseCommand):
         words = ["add_cluster", cluster_name(kafka), "--bootstrap", kafka, "--offline", "--if-new"]
         if prometheus:
             words += ["--prometheus", prometheus]
-        said = supervisor.step("", [*portal.MANAGE, *words], name="add-cluster")
+        try:
+            said = supervisor.step("", [*portal.MANAGE, *words], name="add-cluster")
+        except StartRefused as refusal:  # the portal is of use without it, and the page for it says more
+            said = str(refusal)
         for line in filter(None, said.splitlines()):
             supervisor.say(line)
 
