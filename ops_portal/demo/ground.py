@@ -82,7 +82,8 @@ def _create(admin: AdminClient, specs: Iterable[TopicSpec]) -> None:
 
 def _write_history(bootstrap: str, specs: Iterable[TopicSpec], mean_rate: float) -> None:
     """Records with times in the past, so that a backlog has an age from the first minute."""
-    producer = Producer(producer_config(bootstrap, "demo-history"))
+    # Small batches, as live traffic makes them: a batch is read in one piece, and a slow reader would sit on it for minutes.
+    producer = Producer(producer_config(bootstrap, "demo-history") | {"batch.num.messages": 100})
     now = time.time()
     for spec in specs:
         following = events(spec.name, seed=3)

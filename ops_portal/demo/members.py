@@ -26,6 +26,7 @@ _MOST_RECORDS = 5_000
 _REST_SECONDS, _WORK_SECONDS = 20.0, 70.0  # bursty
 _SLOW_PACE, _SLOW_SECONDS, _DRAIN_PACE = 0.6, 45 * 60.0, 3.0
 _BUILD_PACE, _BUILD_SECONDS, _BACKLOG_PACE = 0.15, 240.0, 1.6
+_BY_TURNS = (Habit.SLOW, Habit.CATCHING_UP)
 _DRAINED_SECONDS = 5.0  # a backlog smaller than this much production counts as worked off
 
 Place = tuple[str, int]  # (topic, partition)
@@ -40,9 +41,10 @@ def consumer_config(spec: GroupSpec, index: int, bootstrap: str) -> dict[str, st
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
         "isolation.level": "read_committed" if spec.habit is Habit.READ_COMMITTED else "read_uncommitted",
-        "queued.min.messages": 1_000,
+        "queued.min.messages": 200 if spec.habit in _BY_TURNS else 2_000,
         "queued.max.messages.kbytes": 4_096,
-        "fetch.message.max.bytes": 262_144,
+        # A slow reader takes partitions one after another: with small pieces none of them waits for minutes.
+        "fetch.message.max.bytes": 8_192 if spec.habit in _BY_TURNS else 131_072,
         # Few, large answers: a broker's work is the number of requests.
         "fetch.min.bytes": 65_536,
         "fetch.wait.max.ms": 200 if spec.prompt else 500,

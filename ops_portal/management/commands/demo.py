@@ -63,6 +63,26 @@ class Command(BaseCommand):
         self.stdout.write("The portal knows the demo's clients, users, cluster and promises.")
         truth.await_truth(users[Role.SRE], seconds=_WAIT_SECONDS, say=self.stdout.write)
 
+    def do_record_traces(self, options: dict[str, Any]) -> None:
+        from accounts.policies import Scope, Sight
+        from accounts.roles import Role
+        from clusters.gateways.connect import kafka_port
+        from clusters.selectors import cluster_named
+        from ops_portal.demo import traces
+        from ops_portal.lib.database import database_clock
+
+        self._ask("begun")  # only a running demo has something to record
+        cluster = cluster_named(Sight(Role.SRE, Scope(everything=True)), CLUSTER)
+        if cluster is None:
+            raise CommandError("The portal does not know the demo's cluster yet; wait until the demo says Ready.")
+        clock = database_clock()
+        rounds = max(1, int(options["minutes"] * 60 // traces.ROUND_SECONDS))
+        port = kafka_port(cluster, clock)
+        count = traces.record(
+            port, self._ask, clock.now, options["directory"], rounds=rounds, say=lambda text: self.stdout.write(text)
+        )
+        self.stdout.write(f"{count} traces are in {options['directory']}.")
+
     def do_status(self, options: dict[str, Any]) -> None:
         self.stdout.write(self._ask("status"))
         for number in range(1, BROKERS + 1):
