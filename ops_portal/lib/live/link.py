@@ -64,6 +64,9 @@ class Link:
                         failures = 0
                         logger.warning("The live store is gone: %s", error)
                     self.up = False
+                except Exception:  # one bad message must not leave the process deaf
+                    logger.exception("The news of the live store could not be followed; listening anew.")
+                    self.up = False
                 await asyncio.sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
                 failures += 1
         finally:

@@ -26,7 +26,7 @@ Match = Callable[[Params, str], bool]
 counts: Counter[str] = Counter()
 
 _ATTEMPTS = 5
-_MOST_KNOWN = 500
+_MOST_KNOWN = 200
 _PAUSE_SECONDS = 2.0  # after a failure the server is left alone that long, so that a poll waits for it at most once
 
 _known: dict[str, State] = {}

@@ -18,7 +18,7 @@ from redis.retry import Retry
 
 INTEREST_SECONDS = 15
 STATE_SECONDS = 900
-STREAM_LENGTH = 1000
+STREAM_LENGTH = 250  # four minutes at one a second; a board's delta may take 60 kB
 TIMEOUT_SECONDS = 1.0
 
 # KEYS meta snap stream; ARGV channel pid epoch expected_seq ts state_seconds stream_length payload rows deleted, then pairs
