@@ -91,6 +91,11 @@ def source_named(user: Person, cluster: str, kind: str) -> SourceRow | None:
     return next((row for row in sources(user, cluster) if row.kind == kind), None)
 
 
+def source_of(cluster: Cluster, kind: str) -> Source | None:
+    """The stored source, for whoever has found the cluster."""
+    return Source.objects.filter(cluster=cluster, kind=kind).first()
+
+
 def source_runs(user: Person, source_id: int, limit: int = 50) -> list[PollRun]:
     """The newest runs of a source, newest first; nothing without the right to see sources."""
     if not may(user, Right.SEE_SOURCES):

@@ -2,11 +2,16 @@
 
 from django.urls import path
 
-from clusters import views
+from clusters import admin, views
 
 app_name = "clusters"
 urlpatterns = [
     path("sources", views.source_list, name="sources"),
     path("sources/<slug:cluster>/<slug:kind>", views.source_detail, name="source-detail"),
     path("findings", views.finding_list, name="findings"),
+    path("admin/clusters", admin.cluster_list, name="cluster-list"),
+    path("admin/clusters/add", admin.cluster_add, name="cluster-add"),
+    path("admin/clusters/<slug:cluster>/settings", admin.cluster_detail, name="cluster-detail"),
+    path("admin/clusters/<slug:cluster>/remove", admin.cluster_remove, name="cluster-remove"),
+    path("admin/clusters/<slug:cluster>/sources/<slug:kind>", admin.source_change, name="cluster-source"),
 ]

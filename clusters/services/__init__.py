@@ -2,6 +2,7 @@
 
 from clusters.services.clusters import (
     Filters,
+    changed_connection_test,
     cluster_add,
     cluster_change,
     cluster_connection_test,
@@ -16,6 +17,7 @@ from clusters.services.findings import finding_close, finding_open, finding_touc
 
 __all__ = [
     "Filters",
+    "changed_connection_test",
     "cluster_add",
     "cluster_change",
     "cluster_connection_test",

@@ -186,6 +186,15 @@ def cluster_connection_test(*, cluster: Cluster, seconds: float = 12.0) -> Conne
     return probe_connection(cluster.bootstrap, properties, clock=database_clock(), seconds=seconds)
 
 
+def changed_connection_test(
+    *, cluster: Cluster, bootstrap: str, properties: Properties, keep_secrets: bool, seconds: float = 12.0
+) -> ConnectionTest:
+    """Does a cluster answer under settings that are not stored yet? With `keep_secrets` stored ones fill the gaps."""
+    kept = secrets.unseal_all(cluster.secrets, table=TABLE, pk=cluster.pk) if keep_secrets else {}
+    whole = Properties(properties.plain, {**kept, **properties.secret})
+    return connection_test(bootstrap=bootstrap, properties=whole, seconds=seconds)
+
+
 def prometheus_test(*, url: str) -> str:
     """One sentence about the server at this address; empty when it answers."""
     try:

@@ -116,6 +116,13 @@ ROUTES: dict[str, Route] = {
         OPERATIONS, _args(cluster="north", kind="lag"), absent=_args(cluster="north", kind="nothing")
     ),
     "clusters:findings": Route(OPERATIONS),
+    "clusters:cluster-list": Route(ADMIN),
+    "clusters:cluster-add": Route(ADMIN),
+    "clusters:cluster-detail": Route(ADMIN, _NORTH, absent=_NOWHERE),
+    "clusters:cluster-remove": Route(ADMIN, _NORTH, absent=_NOWHERE, post=True),
+    "clusters:cluster-source": Route(
+        ADMIN, _args(cluster="north", kind="lag"), absent=_args(cluster="north", kind="nothing"), post=True
+    ),
     # lag
     "lag:board": Route(ANYBODY_IN),
     "lag:group-board": Route(

@@ -1,0 +1,107 @@
+"""Forms of cluster administration. They translate what people type; services decide."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+
+from clusters import properties
+from clusters.models import Cluster
+from clusters.properties import Properties, PropertiesRefused
+from clusters.services import Filters
+
+_LINES = forms.Textarea(attrs={"rows": 3, "spellcheck": "false"})
+_FILTERS = ("group_allow", "group_deny", "topic_allow", "topic_deny")
+
+
+class ClusterForm(forms.Form):
+    """Everything about a cluster but its name. Stored secrets are never shown; a field left empty keeps them."""
+
+    bootstrap = forms.CharField(
+        label="Bootstrap servers", max_length=1000, help_text="host:port, several separated by commas"
+    )
+    plain = forms.CharField(
+        label="Properties",
+        required=False,
+        max_length=100_000,
+        widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false"}),
+        help_text="One name=value a line, in the words of librdkafka or Java; nothing for a plain connection.",
+    )
+    secret = forms.CharField(
+        label="Secrets",
+        required=False,
+        max_length=100_000,
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "autocomplete": "off"}),
+        help_text="sasl.password, ssl.key.pem, ssl.key.password: stored encrypted, never shown again.",
+    )
+    forget_secrets = forms.BooleanField(label="Forget the secrets stored so far", required=False)
+    prometheus_url = forms.CharField(label="Prometheus address", max_length=500, required=False)
+    controllers = forms.CharField(
+        label="Controllers", max_length=1000, required=False, help_text="host:port of KRaft controllers, if reachable"
+    )
+    group_allow = forms.CharField(
+        label="Groups to read", required=False, widget=_LINES, help_text="Patterns, one a line; empty means all."
+    )
+    group_deny = forms.CharField(label="Groups to leave out", required=False, widget=_LINES)
+    topic_allow = forms.CharField(
+        label="Topics to read", required=False, widget=_LINES, help_text="Patterns, one a line; empty means all."
+    )
+    topic_deny = forms.CharField(label="Topics to leave out", required=False, widget=_LINES)
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        try:
+            pairs = properties.parse_file(data.get("plain", "")) | properties.parse_file(data.get("secret", ""))
+            data["properties"] = properties.check(pairs)
+        except PropertiesRefused as refused:
+            for name, text in refused.fields.items():
+                self.add_error("secret" if name in properties.SECRET else "plain", f"{name}: {text}")
+        return data
+
+    def settings(self) -> dict[str, Any]:
+        """What the services take."""
+        data = self.cleaned_data
+        found: Properties = data["properties"]
+        return {
+            "bootstrap": data["bootstrap"],
+            "properties": found,
+            "prometheus_url": data["prometheus_url"],
+            "controllers": data["controllers"],
+            "filters": Filters(**{name: tuple(data[name].splitlines()) for name in _FILTERS}),
+        }
+
+
+class NewClusterForm(ClusterForm):
+    name = forms.CharField(
+        label="Name", max_length=63, help_text="Lower-case letters, digits and dashes; part of every address."
+    )
+    field_order = ("name",)
+
+    def __init__(self, data: Any = None) -> None:
+        super().__init__(data)
+        del self.fields["forget_secrets"]
+
+
+class SourceForm(forms.Form):
+    period_seconds = forms.IntegerField(label="Seconds between two readings", min_value=1, max_value=3600)
+    enabled = forms.BooleanField(label="Read it", required=False)
+
+
+def initial_of(cluster: Cluster) -> dict[str, str]:
+    """A cluster as its form shows it."""
+    return {
+        "bootstrap": cluster.bootstrap,
+        "plain": _as_lines(cluster.properties),
+        "prometheus_url": cluster.prometheus_url,
+        "controllers": cluster.controllers,
+        **{name: "\n".join(getattr(cluster, name)) for name in _FILTERS},
+    }
+
+
+def _as_lines(pairs: Mapping[str, str]) -> str:
+    """Pairs as a properties file; a value of several lines (a PEM) is continued with `\\`."""
+    return "\n".join(f"{name}={_escaped(value)}" for name, value in sorted(pairs.items()))
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\n", "\\n\\\n")
