@@ -1,0 +1,71 @@
+"""The documentation of API, errors and metrics says what is served, and the samples use only what is exported."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.conf import settings
+
+from lag import exporter
+from lag.verdicts import Verdict
+from ops_portal.api import openapi_document
+from ops_portal.lib.problems import STATUS_OF
+
+ROOT = Path(settings.BASE_DIR)
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_every_error_code_is_described_with_its_status() -> None:
+
+    described = {
+        code: int(status)
+        for status, code in re.findall(r"^\| (\d{3}) \| `(\w+)` \|", text_of("docs/api-errors.md"), re.MULTILINE)
+    }
+
+    assert described == STATUS_OF
+
+
+def test_every_address_is_described_and_every_described_one_is_served() -> None:
+    described = set(re.findall(r"^\| `(\w+) (/[^`]+)` \|", text_of("docs/api.md"), re.MULTILINE))
+    served = {
+        (method.upper(), path.removeprefix("/api/v1"))
+        for path, methods in openapi_document()["paths"].items()
+        for method in methods
+    }
+    assert described == served - {("GET", "/openapi.json")}
+
+
+def test_every_metric_is_described() -> None:
+    described = set(re.findall(r"^\| `(\w+)` \|", text_of("docs/metrics.md"), re.MULTILINE))
+    assert described == set(exporter.METRICS) | set(exporter.KAFKA_EXPORTER_METRICS)
+
+
+def expressions() -> list[tuple[str, str]]:
+    """(where, expression) of every alert rule and dashboard panel."""
+    rules: Any = yaml.safe_load(text_of("deploy/prometheus/ops-portal-alerts.yml"))
+    dashboard = json.loads(text_of("deploy/grafana/ops-portal-lag.json"))
+    found = [(rule["alert"], rule["expr"]) for group in rules["groups"] for rule in group["rules"]]
+    return found + [(panel["title"], target["expr"]) for panel in dashboard["panels"] for target in panel["targets"]]
+
+
+@pytest.mark.parametrize(("where", "expression"), expressions())
+def test_rules_and_panels_ask_for_what_is_exported(where: str, expression: str) -> None:
+    names = set(re.findall(r"ops_portal_\w+", expression))
+    assert names, where
+    assert names <= set(exporter.METRICS)
+    words = re.findall(r'verdict(?:=~|!=|=)"([\w|]+)"', expression)
+    assert {word for found in words for word in found.split("|")} <= {verdict.value for verdict in Verdict}
+
+
+def test_every_rule_says_how_bad_it_is_and_what_it_means() -> None:
+    rules: Any = yaml.safe_load(text_of("deploy/prometheus/ops-portal-alerts.yml"))
+    for group in rules["groups"]:
+        for rule in group["rules"]:
+            assert rule["labels"]["severity"] in {"warning", "critical"}
+            assert set(rule["annotations"]) == {"summary", "description"}
