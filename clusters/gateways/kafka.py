@@ -146,7 +146,7 @@ class ConfluentKafka:
         answer = self._single(send, deadline)
         self.requests.add("ListGroups", self._client.brokers)
         if answer.error is not None:
-            self._client.lost_touch = True
+            self._client.late()
             raise self._client.failure(answer.error)
         valid, failed = answer.value.valid or [], answer.value.errors or []
         if failed and not valid:
@@ -246,7 +246,8 @@ class ConfluentKafka:
             for partition in moved:
                 del failed[partition]
             failed |= self._list_once(again, deadline, read_committed, offsets, read_at)
-        self._client.lost_touch |= any(error is None or error_name(error) in TIMED_OUT for error in failed.values())
+        if any(error is None or error_name(error) in TIMED_OUT for error in failed.values()):
+            self._client.late()
         errors = tuple(
             late(_name(partition)) if error is None else entity_error(_name(partition), error)
             for partition, error in failed.items()
@@ -323,12 +324,13 @@ class ConfluentKafka:
                     found[group] = read(group, answer)
                     continue
                 found[group] = failed(group, entity_error(f"group:{group}", error))
-                self._client.lost_touch |= error_name(error) in TIMED_OUT
+                if error_name(error) in TIMED_OUT:
+                    self._client.late()
                 if not attempt and error_name(error) in MOVED:
                     moved.append(group)
         for group in groups:
             if group not in found:
-                self._client.lost_touch = True
+                self._client.late()
                 found[group] = failed(group, late(f"group:{group}"))
         return found
 
@@ -368,7 +370,7 @@ class ConfluentKafka:
     def _single(self, send: Callable[[None, Reply[None], float], None], deadline: Deadline) -> Answer[None]:
         for answer in in_flight([None], send, window=1, call_seconds=METADATA_SECONDS, deadline=deadline):
             return answer
-        self._client.lost_touch = True
+        self._client.late()
         raise self._client.failure(TimeoutError())
 
     def _refresh(self, deadline: Deadline) -> bool:

@@ -1,7 +1,6 @@
 """Warm Kafka clients: one per process, cluster and configuration, shared by threads, made anew every hour."""
 
 import contextlib
-import logging
 import os
 import re
 import threading
@@ -16,9 +15,8 @@ from confluent_kafka.admin import AdminClient
 from clusters.gateways.kafka_errors import cluster_failure
 from clusters.ports import GatewayFailed, Partition
 
-logger = logging.getLogger(__name__)
-
 RECYCLE_SECONDS = 3600  # the client never frees what it knows of topics before it is closed
+RENEW_SECONDS = 10  # a stuck client is replaced at most so often: each new one signs in at every broker
 CLOSE_AFTER_SECONDS = 60  # a run that has the old client may still use it
 HINTS_KEPT = 50
 HINT_SECONDS = 30  # what the client said about a connection this long ago may still be the reason
@@ -48,16 +46,25 @@ class KafkaClient:
     brokers: int = 1
     # After the loss of a broker the client asks the dead one on and on until it is made to read the metadata again.
     lost_touch: bool = True
+    # Some call was not answered in time. Now and then that is the client itself: once all brokers have been away at once
+    # it waits for ever for the ones it remembers as coordinators, although metadata and connections are fine.
+    stuck: bool = False
 
     def __post_init__(self) -> None:
         self._said = _Hints()
-        settings: dict[str, Any] = (
-            _OWN_SETTINGS | dict(self.properties) | {"bootstrap.servers": self.bootstrap} | dict(self.extra)
-        )
-        settings["error_cb"] = self._remember
+        self.admin = self._build()
+
+    def _build(self) -> AdminClient:
+        settings: dict[str, Any] = {
+            **_OWN_SETTINGS,
+            **self.properties,
+            "bootstrap.servers": self.bootstrap,
+            "error_cb": self._remember,
+            **self.extra,
+        }
         try:
             # What the client would log goes into `hints`: some reasons are told nowhere else.
-            self.admin = AdminClient(settings, logger=self._said)
+            return AdminClient(settings, logger=self._said)
         except (KafkaException, TypeError, ValueError) as error:
             raise GatewayFailed("configuration", self._refused(error)) from None
 
@@ -71,9 +78,17 @@ class KafkaClient:
         return cluster_failure(error, self.hints(), self.bootstrap)
 
     def in_touch(self) -> bool:
-        """Whether no connection was lost since the newest metadata."""
+        """Whether no connection was lost since the newest metadata. A client that may be stuck is replaced first."""
         self._serve()
+        if self.stuck and time.monotonic() - self.made_at >= RENEW_SECONDS:
+            old, self.admin = self.admin, self._build()
+            self.made_at, self.stuck, self.lost_touch = time.monotonic(), False, True
+            close_later(old)
         return not self.lost_touch
+
+    def late(self) -> None:
+        """A call was not answered in time."""
+        self.stuck = self.lost_touch = True
 
     def refreshed(self) -> None:
         """The cluster has told its metadata: what was said before is no reason for anything later."""
@@ -138,7 +153,7 @@ def client_for(cluster_id: int, version: int, bootstrap: str, properties: Mappin
             return client
         client = KafkaClient(bootstrap, properties)
         for other in [other for other in _clients if other[1] == cluster_id]:
-            close_later(_clients.pop(other))
+            close_later(_clients.pop(other).admin)
         _clients[key] = client
         return client
 
@@ -147,16 +162,11 @@ def drop_client(cluster_id: int) -> None:
     """Forget the process' client of a cluster, so that the next call makes a new one."""
     with _lock:
         for key in [key for key in _clients if key[1] == cluster_id]:
-            close_later(_clients.pop(key))
+            close_later(_clients.pop(key).admin)
 
 
-def close_later(client: KafkaClient, *, seconds: float = CLOSE_AFTER_SECONDS) -> None:
-    """Closing can take seconds and happens where the last reference goes: in a thread of its own."""
-    timer = threading.Timer(seconds, _close, [client])
+def close_later(admin: AdminClient, *, seconds: float = CLOSE_AFTER_SECONDS) -> None:
+    """Closing can take seconds and happens where the last reference goes: let that be a thread of its own."""
+    timer = threading.Timer(seconds, lambda kept: kept.clear(), [[admin]])
     timer.daemon = True
     timer.start()
-
-
-def _close(client: KafkaClient) -> None:
-    del client.admin
-    logger.debug("clusters.kafka_client_closed bootstrap=%s", client.bootstrap)

@@ -52,7 +52,7 @@ def probe_connection(
         message = " ".join([*_certificate_problems(properties, as_datetime(clock.now())), failure.message])
         return ConnectionTest(False, failure.code, message, time.monotonic() - started)
     finally:
-        close_later(client, seconds=1.0)
+        close_later(client.admin, seconds=1.0)
 
 
 def _ask(

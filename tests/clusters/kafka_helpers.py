@@ -11,12 +11,12 @@ def commit(admin: AdminClient, group: str, topic: str, offset: int, partition: i
     place = TopicPartition(topic, partition, offset, metadata) if metadata else TopicPartition(topic, partition, offset)
 
     def committed() -> bool:
+        request = ConsumerGroupTopicPartitions(group, [place])
         try:
-            answer = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, [place])])[group].result(
-                20
-            )
-        except KafkaException:
+            answer = admin.alter_consumer_group_offsets([request], request_timeout=5)[group].result(6)
+        except (KafkaException, TimeoutError):
+            admin.list_topics(timeout=10)  # else the client may go on asking a broker that is gone
             return False
         return all(found.error is None for found in answer.topic_partitions)
 
-    assert wait_until(committed, seconds=20, step_seconds=0.2), f"{group} cannot commit on {topic}"
+    assert wait_until(committed, seconds=60, step_seconds=0.2), f"{group} cannot commit on {topic}"

@@ -1,0 +1,108 @@
+"""Brokers that die or hang while the gateway reads a cluster of three."""
+
+import time
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from clusters.gateways.kafka import ConfluentKafka
+from clusters.gateways.kafka_client import KafkaClient
+from clusters.ports import GatewayFailed, OffsetSpec
+from ops_portal.lib.clock import Clock
+from ops_portal.lib.kafka_runner import KafkaCluster
+from ops_portal.lib.processes import wait_until
+from ops_portal.lib.resilience import Deadline
+from tests.clusters.kafka_helpers import commit
+from tests.kafka_fixtures import create_topic
+
+TOPIC = "faults"
+PLACES = [(TOPIC, number) for number in range(6)]
+GROUPS = [f"faults-{number}" for number in range(6)]
+
+
+@pytest.fixture
+def port(kafka_cluster3: KafkaCluster) -> ConfluentKafka:
+    """On a cluster with one topic of six partitions and groups on every coordinator."""
+    admin = AdminClient({"bootstrap.servers": kafka_cluster3.bootstrap})
+    assert wait_until(lambda: len(admin.list_topics(timeout=10).brokers) == 3, seconds=40)
+    if TOPIC not in admin.list_topics(timeout=10).topics:
+        create_topic(admin, TOPIC, 6, 3, {})
+    for group in GROUPS:
+        commit(admin, group, TOPIC, 0)
+    return ConfluentKafka(KafkaClient(kafka_cluster3.bootstrap, {}), Clock(0.0))
+
+
+def leader_of(port: ConfluentKafka, partition: int) -> int:
+    found = port.metadata(Deadline.after(10)).topics[TOPIC].partitions
+    leader = next(one.leader for one in found if one.partition == partition)
+    assert leader is not None
+    return leader
+
+
+def troubles(port: ConfluentKafka) -> list[str]:
+    """What one whole reading of the cluster failed with."""
+    deadline = Deadline.after(10)
+    try:
+        listed = port.list_groups(deadline)
+    except GatewayFailed as failure:
+        return [failure.message]
+    found = [*port.committed(GROUPS, deadline).values(), *port.describe_groups(GROUPS, deadline).values()]
+    ends = port.offsets(PLACES, OffsetSpec.END, deadline)
+    _, failed = port.topic_identities([TOPIC], deadline)
+    errors = [*(one.error for one in found if one.error is not None), *ends.errors, *failed, *listed.errors]
+    return [error.message for error in errors] + [
+        f"{group} is not listed" for group in GROUPS if group not in listed.groups
+    ]
+
+
+def reads_everything(port: ConfluentKafka, seconds: float = 40) -> None:
+    """Wait until a reading has no trouble."""
+    told: list[str] = []
+
+    def untroubled() -> bool:
+        told[:] = troubles(port)
+        return not told
+
+    assert wait_until(untroubled, seconds=seconds, step_seconds=0.2), told
+
+
+def test_after_the_loss_of_a_broker_the_same_client_reads_everything_again(
+    port: ConfluentKafka, kafka_cluster3: KafkaCluster
+) -> None:
+    reads_everything(port, 30)
+    kafka_cluster3.kill(leader_of(port, 0))
+    reads_everything(port, 40)
+    assert len(port.metadata(Deadline.after(10)).brokers) == 2
+
+
+def test_a_hung_broker_costs_its_own_partitions_only_and_never_the_deadline(
+    port: ConfluentKafka, kafka_cluster3: KafkaCluster
+) -> None:
+    reads_everything(port, 30)
+    leaders = {number: leader_of(port, number) for number in range(6)}
+    hung = leaders[0]
+    kafka_cluster3.pause(hung)
+    started, deadline = time.monotonic(), Deadline.after(4)
+    found = port.offsets(PLACES, OffsetSpec.END, deadline)
+    committed = port.committed(GROUPS, deadline)
+    assert time.monotonic() - started < 4 + 1
+    answered = {number for (_, number) in found.offsets}
+    assert answered >= {number for number, leader in leaders.items() if leader != hung}
+    assert {error.code for error in found.errors} <= {"timeout", "leader_unavailable", "connection"}
+    assert set(committed) == set(GROUPS)
+    kafka_cluster3.resume(hung)
+    reads_everything(port, 40)
+
+
+def test_without_any_broker_the_cluster_fails_as_a_whole_and_comes_back(
+    port: ConfluentKafka, kafka_cluster3: KafkaCluster
+) -> None:
+    reads_everything(port, 30)
+    kafka_cluster3.stop_all()
+    started = time.monotonic()
+    with pytest.raises(GatewayFailed) as failure:
+        port.metadata(Deadline.after(3))
+    assert failure.value.code in {"refused", "timeout"}
+    assert time.monotonic() - started < 5
+    kafka_cluster3.start()
+    reads_everything(port, 60)
