@@ -15,10 +15,12 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-GOALS = {"store_seconds": 1.0, "gib_48h_at_10_percent": 10.0, "gib_48h_at_100_percent": 20.0}
+GOALS = {"store_seconds": 1.0, "chart_ms": 300.0, "gib_48h_at_10_percent": 10.0, "gib_48h_at_100_percent": 20.0}
 TOPICS, PARTITIONS, GROUPS, TOPICS_PER_GROUP = 2500, 4, 2000, 5
 PERIOD = 5.0
 MINUTES_48_H = 48 * 60
@@ -120,6 +122,74 @@ def measure(share: float, scale: float, minutes: int) -> dict[str, Any]:
     }
 
 
+def measure_charts(scale: float) -> dict[str, Any]:
+    """Milliseconds to read charts of one group and of one of its topics (30 partitions) with 48 h of raw blocks.
+
+    The fullest minute's blocks stand for every minute of the two days; hours are rolled up as always.
+    """
+    from datetime import timedelta
+
+    from django.db import connection
+
+    from accounts.models import User
+    from lag import selectors
+    from lag.history.keep import partitions_make
+    from lag.history.progress import now
+    from lag.history.roll_up import roll_up_history
+    from lag.models import ConsumerGroup, HistoryProgress
+    from ops_portal.lib.partitions import create_partitions
+
+    rig = Rig(min(scale, 0.01))
+    rig.kafka.topic("bench.wide", 30)
+    rig.kafka.group("bench.wide", "bench.wide")
+    rig.moving = [("bench.wide", number) for number in range(30)]
+    rig.readers["bench.wide"] = ["bench.wide"]
+    group = None
+    for _ in range(24):
+        rig.move()
+        rig.poll()
+    from lag.history.pack import pack_history
+
+    partitions_make()
+    for table in ("lag_historyraw", "lag_historyminute"):
+        create_partitions(table, ahead=1, behind=3)
+    pack_history()
+    group = ConsumerGroup.objects.get(name="bench.wide")
+    end = now().replace(second=0, microsecond=0)
+    with connection.cursor() as cursor:
+        for table, key in (("lag_historyraw", "group_id, topic_id"), ("lag_historycoverage", "cluster_id")):
+            column, value = ("at", "data") if table == "lag_historyraw" else ("minute", "offsets")
+            fullest = "length(data)" if table == "lag_historyraw" else "cardinality(offsets)"
+            mine = "group_id = %(group)s" if table == "lag_historyraw" else "cluster_id = %(cluster)s"
+            cursor.execute(
+                f"CREATE TEMPORARY TABLE newest AS SELECT DISTINCT ON ({key}) {key}, {value} FROM {table} WHERE {mine}"  # noqa: S608
+                f" ORDER BY {key}, {fullest} DESC; DELETE FROM {table};"
+                f" INSERT INTO {table} ({key}, {column}, {value}) SELECT {key}, at, {value} FROM newest,"
+                " generate_series(%(end)s - interval '48 hours', %(end)s - interval '1 minute', interval '1 minute') AS at;"
+                " DROP TABLE newest",
+                {"group": group.pk, "cluster": rig.cluster.pk, "end": end},
+            )
+    HistoryProgress.objects.update(done_until=end)
+    HistoryProgress.objects.filter(level__in=["minute", "hour"]).update(done_until=None)
+    for _ in range(4):
+        roll_up_history()
+    user = User.objects.create(username="bench", role="sre")
+    found = {}
+    for name, hours, step in (("1 h", 1, None), ("8 h by 30 s", 8, 30), ("24 h", 24, None), ("48 h", 48, None)):
+        for topic in (None, "bench.wide"):
+            laps = []
+            for _ in range(5):
+                started = time.perf_counter()
+                chart = selectors.group_history(
+                    user, rig.cluster, group, end - timedelta(hours=hours), end, step=step, topic=topic
+                )
+                laps.append((time.perf_counter() - started) * 1000)
+            filled = sum(point[1] is not None for point in chart.points) if chart else 0
+            label = f"{name}, {'topic of 30 partitions' if topic else 'group'}"
+            found[label] = {"ms": round(statistics.median(laps), 1), "points": filled}
+    return found
+
+
 def history_bytes() -> tuple[int, int]:
     """(bytes with indexes, rows) of the raw blocks."""
     from django.db import connection
@@ -149,16 +219,22 @@ def main() -> None:
     servers = embedded.RunningServers(var)
     servers.start()
     try:
-        runs = [_run(share, scale, options.minutes) for share in options.share or [0.1, 1.0]]
+        runs = [_run(partial(measure, share, scale, options.minutes)) for share in options.share or [0.1, 1.0]]
+        charts = _run(partial(measure_charts, scale))
     finally:
         servers.stop()
         for directory in {var, embedded.state_directory(var), embedded.runtime_directory(var)}:
             shutil.rmtree(directory, ignore_errors=True)
-    json.dump({"name": "write_path", "reduced": scale < 1, "goals": GOALS, "runs": runs}, sys.stdout, indent=2)
+    json.dump(
+        {"name": "write_path", "reduced": scale < 1, "goals": GOALS, "runs": runs, "charts": charts},
+        sys.stdout,
+        indent=2,
+    )
     sys.stdout.write("\n")
 
 
-def _run(share: float, scale: float, minutes: int) -> dict[str, Any]:
+def _run(measured: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Call `measured` on an empty database."""
     import django
     from django.core.management import call_command
 
@@ -173,7 +249,7 @@ def _run(share: float, scale: float, minutes: int) -> dict[str, Any]:
         cursor.execute("TRUNCATE lag_historyraw")
     random.seed(1)
     try:
-        return measure(share, scale, minutes)
+        return measured()
     finally:
         from clusters.models import Cluster
 

@@ -153,12 +153,13 @@ def samples_encode(start: float, samples: Sequence[Sample]) -> bytes:
     return _squeeze(columns)
 
 
-def samples_decode(data: bytes, start: float) -> list[Sample]:
+def samples_decode(data: bytes, start: float, *, parts: bool = True) -> list[Sample]:
+    """What `samples_encode` packed; without `parts` the partitions are left packed, which is most of the work."""
     count, packed_offsets, *columns = _loosen(data)
     offsets = _unpacked(packed_offsets, count)
     plain = [_unpacked(column, count) for column in columns[:7]]
-    numbers, parts = (columns[7], columns[8:11]) if len(columns) > 7 else ([], [])
-    per_kind = [list(zip(*(_unpacked(column, count) for column in kind), strict=True)) for kind in parts]
+    numbers, packed_parts = (columns[7], columns[8:11]) if parts and len(columns) > 7 else ([], [])
+    per_kind = [list(zip(*(_unpacked(column, count) for column in kind), strict=True)) for kind in packed_parts]
     samples = []
     for index, offset in enumerate(offsets):
         row: list[Any] = [column[index] for column in plain]
@@ -193,13 +194,14 @@ def _plain_point(point: Point | None) -> list[Number]:
     return [point.lag, point.lag_max, _plain_seconds(point.seconds), *rates, point.members]
 
 
-def points_decode(data: bytes) -> list[Point | None]:
+def points_decode(data: bytes, *, parts: bool = True) -> list[Point | None]:
+    """What `points_encode` packed, `parts` as in `samples_decode`."""
     count, present, verdicts, *columns = _loosen(data)
     here = _unpacked(present, count)
     verdict = _unpacked(verdicts, count)
     plain = [_unpacked(column, count) for column in columns[:6]]
     numbers, parts_lag, parts_seconds = [], [], []
-    if len(columns) > 6:
+    if parts and len(columns) > 6:
         numbers = columns[6]
         parts_lag = [_unpacked(column, count) for column in columns[7]]
         parts_seconds = [_unpacked(column, count) for column in columns[8]]
@@ -209,14 +211,14 @@ def points_decode(data: bytes) -> list[Point | None]:
             points.append(None)
             continue
         lag, lag_max, seconds, produce, consume, members = (column[index] for column in plain)
-        parts = {
+        by_number = {
             number: (lags[index], _seconds(tenths[index]))
             for number, lags, tenths in zip(numbers, parts_lag, parts_seconds, strict=True)
         }
         number = verdict[index]
         known = None if number is None else VERDICTS[number]
         points.append(
-            Point(lag, lag_max, _seconds(seconds), _rate(produce), _rate(consume), members, known, parts or None)
+            Point(lag, lag_max, _seconds(seconds), _rate(produce), _rate(consume), members, known, by_number or None)
         )
     return points
 

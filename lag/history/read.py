@@ -13,23 +13,27 @@ from ops_portal.lib.clock import as_datetime
 KEYFRAME = timedelta(hours=1)  # every series has a sample at its first poll of each hour
 
 
-def series_points(cluster_id: int, series: Series, start: float, end: float, step: int) -> Mapping[int, Point]:
-    """Points by number of the step since the epoch, of [start, end); steps without a reading are absent.
+def series_points(
+    cluster_id: int, series: Series, start: float, end: float, step: int, *, parts: bool = False
+) -> Mapping[int, Point]:
+    """Points by number of the step since the epoch, of [start, end), with `parts` if wanted; unread steps are absent.
 
     From steps of a minute and of an hour on, rolled-up blocks serve what is rolled up, and finer ones the rest.
     """
     first, last = as_datetime(start), as_datetime(end)
     if step % HOUR.point_seconds == 0:
-        points = _rolled(cluster_id, series, first, last, HOUR)
+        points = _rolled(cluster_id, series, first, last, HOUR, parts)
     elif step % MINUTE.point_seconds == 0:
-        points = _rolled(cluster_id, series, first, last, MINUTE)
+        points = _rolled(cluster_id, series, first, last, MINUTE, parts)
     else:
-        return _raw(cluster_id, series, first, last, step)
+        return _raw(cluster_id, series, first, last, step, parts)
     finer = HOUR.point_seconds if step % HOUR.point_seconds == 0 else MINUTE.point_seconds
     return points if finer == step else _coarser(points, step // finer)
 
 
-def _rolled(cluster_id: int, series: Series, start: datetime, end: datetime, level: Level) -> dict[int, Point]:
+def _rolled(
+    cluster_id: int, series: Series, start: datetime, end: datetime, level: Level, parts: bool
+) -> dict[int, Point]:
     """Points of a rolled-up level; what is not rolled up yet comes from the level below."""
     until = (
         HistoryProgress.objects.filter(cluster_id=cluster_id, level=level.name)
@@ -40,16 +44,16 @@ def _rolled(cluster_id: int, series: Series, start: datetime, end: datetime, lev
     if until is not None and until > start:
         for at, data in _blocks(level, series, level.block_of(start), min(end, until)):
             first = int(at.timestamp() // level.point_seconds)
-            for index, point in enumerate(points_decode(data)):
+            for index, point in enumerate(points_decode(data, parts=parts)):
                 if point is not None and start.timestamp() <= (first + index) * level.point_seconds < end.timestamp():
                     points[first + index] = point
         start = max(start, until)
     if start < end:
         if level is MINUTE:
-            points |= _raw(cluster_id, series, start, end, MINUTE.point_seconds)
+            points |= _raw(cluster_id, series, start, end, MINUTE.point_seconds, parts)
         else:
             points |= _coarser(
-                _rolled(cluster_id, series, start, end, MINUTE), HOUR.point_seconds // MINUTE.point_seconds
+                _rolled(cluster_id, series, start, end, MINUTE, parts), HOUR.point_seconds // MINUTE.point_seconds
             )
     return points
 
@@ -61,17 +65,19 @@ def _coarser(points: Mapping[int, Point], factor: int) -> dict[int, Point]:
     return {number: point_of_points(within) for number, within in found.items()}
 
 
-def _raw(cluster_id: int, series: Series, start: datetime, end: datetime, step: int) -> dict[int, Point]:
-    samples, polls = raw_samples(cluster_id, series, start, end)
+def _raw(cluster_id: int, series: Series, start: datetime, end: datetime, step: int, parts: bool) -> dict[int, Point]:
+    samples, polls = raw_samples(cluster_id, series, start, end, parts=parts)
     return stepped(samples, polls, step)
 
 
-def raw_samples(cluster_id: int, series: Series, start: datetime, end: datetime) -> tuple[list[Sample], list[float]]:
+def raw_samples(
+    cluster_id: int, series: Series, start: datetime, end: datetime, *, parts: bool = True
+) -> tuple[list[Sample], list[float]]:
     """Samples that bear on [start, end), oldest first, and when the cluster was polled within it."""
     from_hour = as_datetime(start.timestamp() // KEYFRAME.total_seconds() * KEYFRAME.total_seconds())
     samples: list[Sample] = []
     for at, data in _blocks(RAW, series, from_hour, end):
-        samples += samples_decode(data, at.timestamp())
+        samples += samples_decode(data, at.timestamp(), parts=parts)
     polls = _polls(cluster_id, start, end)
     shards = {0, shard_of(series.group_id, series.topic_id)}
     wanted = (series.group_id, series.topic_id)

@@ -53,7 +53,11 @@ def group_history(
     topic_id = _topic_id(cluster, topic, start, end)
     chosen = step_for(cluster, start, end, step)
     first, last = start.timestamp() // chosen * chosen, end.timestamp()
-    points = series_points(cluster.pk, Series(group.pk, topic_id), first, last, chosen) if topic_id is not None else {}
+    points = (
+        series_points(cluster.pk, Series(group.pk, topic_id), first, last, chosen, parts=partition is not None)
+        if topic_id is not None
+        else {}
+    )
     shared = {pair[1] for pair in shared_pairs(scope, [group.pk])}
     hide = bool(shared) if not topic_id else topic_id in shared
     numbers = range(int(first // chosen), ceil(last / chosen))
