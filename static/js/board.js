@@ -27,7 +27,7 @@ const rows = new Map();
 /** Keys that came by HTTP, beyond the live ones. @type {Set<string>} */
 const beyond = new Set();
 const tails = new Tails();
-const virtual = new VirtualRows(/** @type {HTMLTableSectionElement} */ (table.tBodies[0]), fill, SHOWN.length);
+const virtual = new VirtualRows(/** @type {HTMLTableSectionElement} */ (table.tBodies[0]), fill);
 let pointerInside = false;
 let loaded = false;
 let stale = false;

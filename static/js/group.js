@@ -56,7 +56,7 @@ function showSummary(row) {
 const scroller = /** @type {HTMLElement|null} */ (page.querySelector("[data-partitions]"));
 const heat = /** @type {HTMLElement|null} */ (page.querySelector("[data-heat].heat"));
 const body = scroller && /** @type {HTMLTableElement} */ (scroller.querySelector("table")).tBodies[0];
-const virtual = body && new VirtualRows(body, (key, element) => drawPartition(key, element, false), 8, scroller);
+const virtual = body && new VirtualRows(body, (key, element) => drawPartition(key, element, false), scroller);
 const END = [false, false, true, true, true, true, true, false];
 
 /** @type {((row: Row) => string)[]} */

@@ -9,18 +9,15 @@ export class VirtualRows {
   #shown = new Map();
   /** @type {string[]} */
   keys = [];
-  #columns;
 
   /**
    * @param {HTMLTableSectionElement} body
    * @param {(key: string, row: HTMLTableRowElement) => void} fill draws all cells of a row that is new or comes back
-   * @param {number} columns
    * @param {HTMLElement | null} [scroller] what scrolls; the window when null
    */
-  constructor(body, fill, columns, scroller = null) {
+  constructor(body, fill, scroller = null) {
     this.body = body;
     this.fill = fill;
-    this.#columns = columns;
     this.scroller = scroller;
     this.top = this.#spacer();
     this.bottom = this.#spacer();
@@ -45,7 +42,7 @@ export class VirtualRows {
     row.className = "spacer";
     row.hidden = true;
     row.setAttribute("role", "presentation");
-    row.append(Object.assign(document.createElement("td"), { colSpan: this.#columns }));
+    row.append(document.createElement("td")); // one column wide: a span over hidden columns would make new ones
     return row;
   }
 
