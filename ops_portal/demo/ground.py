@@ -63,7 +63,9 @@ def rewind(bootstrap: str, spec: GroupSpec, records: int) -> int:
 @contextmanager
 def _committer(bootstrap: str, spec: GroupSpec) -> Iterator[Consumer]:
     """Commits for a group without being its member. (An admin client dies of a coordinator that is not ready yet.)"""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": spec.name, "enable.auto.commit": False, "log_level": 2})
+    consumer = Consumer(
+        {"bootstrap.servers": bootstrap, "group.id": spec.name, "enable.auto.commit": False, "log_level": 2}
+    )
     try:
         yield consumer
     finally:
@@ -83,7 +85,7 @@ def _create(admin: AdminClient, specs: Iterable[TopicSpec]) -> None:
 def _write_history(bootstrap: str, specs: Iterable[TopicSpec], mean_rate: float) -> None:
     """Records with times in the past, so that a backlog has an age from the first minute."""
     # Small batches, as live traffic makes them: a batch is read in one piece, and a slow reader would sit on it for minutes.
-    producer = Producer(producer_config(bootstrap, "demo-history") | {"batch.num.messages": 100})
+    producer = Producer(producer_config(bootstrap, "demo-history") | {"batch.num.messages": 25})
     now = time.time()
     for spec in specs:
         following = events(spec.name, seed=3)

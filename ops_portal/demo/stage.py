@@ -27,7 +27,9 @@ def run() -> None:
         portal.refuse_taken_port(host, port)
         cluster = _kafka(supervisor)
         supervisor.start([_node(supervisor, cluster, number) for number in cluster.node_ids])
-        ground = supervisor.begin("ground", [*_python("ground"), cluster.bootstrap, str(settings.DEMO_RATE)], cwd=portal.ROOT)
+        ground = supervisor.begin(
+            "ground", [*_python("ground"), cluster.bootstrap, str(settings.DEMO_RATE)], cwd=portal.ROOT
+        )
         portal.start_base(supervisor, database_url=settings.DATABASE_URL, valkey_url=settings.VALKEY_URL)
         supervisor.finish(ground, "Topics and their history are in Kafka")
         supervisor.start([_traffic(var, cluster.bootstrap)])

@@ -105,7 +105,9 @@ def plan() -> tuple[list[Action], list[Cut]]:
     return actions, cuts
 
 
-def record(port: KafkaPort, ask: Ask, now: Callable[[], float], directory: Path, *, rounds: int, say: Callable[[str], None]) -> int:
+def record(
+    port: KafkaPort, ask: Ask, now: Callable[[], float], directory: Path, *, rounds: int, say: Callable[[str], None]
+) -> int:
     """Play `rounds` rounds on the running demo and write their traces; how many there are."""
     written = 0
     directory.mkdir(parents=True, exist_ok=True)
@@ -164,7 +166,12 @@ def _read(port: KafkaPort, now: Callable[[], float]) -> dict[str, Reading]:
         members = None
         if name in described and described[name].error is None:
             members = [
-                [one.member_id, one.client_id, one.host, [f"{t}/{p}" for t, p in one.partitions if (t, p) in _places(spec)]]
+                [
+                    one.member_id,
+                    one.client_id,
+                    one.host,
+                    [f"{t}/{p}" for t, p in one.partitions if (t, p) in _places(spec)],
+                ]
                 for one in described[name].members
             ]
         found[name] = [round(committed[name].read_at, 3), _state(listed[name]), members, rows]
@@ -193,7 +200,9 @@ def _write(directory: Path, cut: Cut, number: int, begin: float, readings: list[
     slug = cut.scenario.replace(",", "").replace(" ", "-").replace("_", "-")
     name = f"{cut.group}-{slug}-{number}{'b' if cut.begin == 440 else ''}"
     hints = {key: value for key, value in asdict(spec.hints).items() if value is not None} if spec.hints else {}
-    settings = {"period": PERIOD_SECONDS} | {key.replace("commit_interval_seconds", "commit_interval"): value for key, value in hints.items()}
+    settings = {"period": PERIOD_SECONDS} | {
+        key.replace("commit_interval_seconds", "commit_interval"): value for key, value in hints.items()
+    }
     trace = {
         "name": name,
         "scenario": cut.scenario,

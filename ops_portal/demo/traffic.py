@@ -104,7 +104,9 @@ class Traffic:
             code = 1
             try:
                 ours.close()
-                for other in self.workers:  # else a worker would keep its siblings from seeing that this process is gone
+                for (
+                    other
+                ) in self.workers:  # else a worker would keep its siblings from seeing that this process is gone
                     if other.channel is not None:
                         other.channel.close()
                 signal.set_wakeup_fd(-1)

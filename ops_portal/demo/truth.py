@@ -51,6 +51,8 @@ def _lack(user: User, cluster: Cluster, spec: GroupSpec, row: GroupSummary | Non
         return f"shows {row.members} members instead of {members}"
     found = group_by_path(user, cluster, spec.name)
     detail = group_detail(user, cluster, found) if found else None
-    measured = sum(1 for one in detail.topics for part in one.partitions if part.lag_records is not None) if detail else 0
+    measured = (
+        sum(1 for one in detail.topics for part in one.partitions if part.lag_records is not None) if detail else 0
+    )
     wanted = topic(spec.topic).partitions
     return "" if measured == wanted else f"has figures for {measured} of {wanted} partitions"

