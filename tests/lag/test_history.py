@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accounts.models import Client, Membership, Ownership, User
+from clusters.models import Finding
 from lag import selectors
 from lag.history.blocks import (
     Parts,
@@ -312,9 +313,11 @@ def test_a_failing_job_shows_until_it_succeeds(world: World, monkeypatch: pytest
         "RuntimeError: disk full",
         True,
     )
+    assert Finding.objects.get().reason == "RuntimeError: disk full"
     monkeypatch.undo()
     keep_partitions_task()
     assert selectors.history_status()[0].error == ""
+    assert Finding.objects.get().closed_at is not None
 
 
 def test_old_partitions_are_dropped(world: World) -> None:
