@@ -51,7 +51,7 @@ def watcher_of(call: ApiRequest) -> Watcher:
 
 
 def revalidate(watchers: Sequence[Watcher]) -> dict[str, Watcher | None]:
-    """Identity -> the watcher as of now, None when that session is over. Four queries for any number of watchers."""
+    """Identity -> the watcher as of now, None when that session is over. At most four queries for any number of watchers."""
     users = {
         user.pk: user
         for user in User.objects.filter(pk__in={watcher.user_id for watcher in watchers}).prefetch_related(
