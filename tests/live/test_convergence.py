@@ -191,4 +191,4 @@ class Convergence(RuleBasedStateMachine):
 
 
 TestConvergence = Convergence.TestCase
-TestConvergence.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestConvergence.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from itertools import pairwise
 
 import orjson
 import pytest
@@ -87,11 +88,11 @@ def test_no_socket_loses_an_update_when_valkey_is_killed_and_comes_back(
     assert all(page.rows("v") == expected for page in pages)
     assert sum(page.gaps for page in pages) == 0
     for page in pages:
-        # An unbroken chain from the first snapshot on: what the server had taken survives it, so nobody starts anew.
-        deltas = [message for message in page.seen if message["type"] == "d"]
-        snapshot = next(message for message in page.seen if message["type"] == "snap")
-        assert page.snapshots == 1
-        assert [message["ps"] for message in deltas] == [snapshot["s"], *(message["s"] for message in deltas)][:-1]
+        # An unbroken chain: every delta follows what was there, be it a delta or a snapshot. Only if Valkey took longer than
+        # the five seconds after which the web process reads Postgres instead does a tab start anew.
+        moves = [message for message in page.seen if message["type"] in {"snap", "d"}]
+        assert all(after.get("ps", before["s"]) == before["s"] for before, after in pairwise(moves))
+        assert page.snapshots == 1 or any(message.get("e", "").startswith("local-") for message in moves)
 
 
 def test_a_frozen_valkey_is_told_and_healed(web_on_own_valkey: str, own_valkey: OwnValkey) -> None:
@@ -106,7 +107,7 @@ def test_a_frozen_valkey_is_told_and_healed(web_on_own_valkey: str, own_valkey: 
             assert told["why"] == "transport"
             board.put("one", {"k": (2, "")})
             reader.until(lambda: reader.rows("v") == {"k": [2, ""]}, 20)  # read from Postgres meanwhile
-            assert reader.stale["v"] is None
+            reader.until(lambda: reader.stale["v"] is None)
         finally:
             own_valkey.send(signal.SIGCONT)
         board.put("one", {"k": (3, "")})

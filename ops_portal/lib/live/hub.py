@@ -57,7 +57,7 @@ class Hub:
         self._guard = Guard(self)
         self._tasks: set[asyncio.Task[None]] = set()
         self._store_run = ""
-        self._doubt_until = 0.0
+        self._doubt_until = time.monotonic() + DOUBT_SECONDS  # until the server has told its age
         self._next = {"check": 0.0, "session": 0.0, "revalidate": 0.0}
 
     async def start(self) -> None:

@@ -91,11 +91,14 @@ class Link:
     async def unsubscribe(self, channel: str) -> None:
         """Hear this channel no more."""
         self._channels.discard(channel)
-        if self.up:
-            try:
-                await self._pubsub.unsubscribe(channel)
-            except _FAULTS:
-                return  # the listener sees the break as well
+        if not self.up:
+            return
+        try:
+            await self._pubsub.unsubscribe(channel)
+            if channel in self._channels:  # wanted again meanwhile
+                await self._pubsub.subscribe(channel)
+        except _FAULTS:
+            return  # the listener sees the break as well
 
     async def _beat(self) -> None:
         while True:
