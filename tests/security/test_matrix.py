@@ -4,6 +4,7 @@ another client. Generated from the URLconf and the registry of views; what nobod
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus
@@ -11,6 +12,7 @@ from urllib.parse import parse_qsl, quote, quote_plus
 import pytest
 import redis
 from django.db import transaction
+from django.db.models import F
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils.html import escape
@@ -19,6 +21,8 @@ from accounts import services
 from accounts.live import Claims
 from accounts.models import User
 from accounts.policies import sight_of
+from clusters.models import Source
+from lag.models import ConsumerGroup, LagState
 from ops_portal.api import api
 from ops_portal.lib.live import views
 from ops_portal.lib.live.views import Watcher
@@ -277,3 +281,29 @@ def test_a_person_without_clients_sees_nothing(site: Site) -> None:
         assert person.call(name, None, ROUTES[name], by_token=True).json()["total"] == 0
     assert person.call("api:groups", {"cluster": "north"}, ROUTES["api:groups"], by_token=True).status_code == 404
     assert views.authorise("lag.board", watcher(user), {"cluster": "north"}).snapshot().rows == {}
+
+
+@pytest.mark.parametrize("role", SCOPED)
+def test_a_source_that_fails_tells_a_client_nothing_of_brokers(role: str, site: Site) -> None:
+    """Errors name hosts; a client's people learn that nothing was read, not from where."""
+    Source.objects.update(last_error="broker-1.internal:9092 refused the connection", last_error_code="refused")
+    LagState.objects.update(observed_at=F("observed_at") - timedelta(hours=1))
+    error = "southbank-risk: no answer from broker-1.internal:9092"
+    ConsumerGroup.objects.update(error=error, fresh=False, observed_at=F("observed_at") - timedelta(hours=1))
+    person = Person(site.users[role])
+    for name in (
+        "home",
+        "lag:group-board",
+        "lag:group-board-csv",
+        "lag:group-detail",
+        "api:clusters",
+        "api:groups",
+        "api:group",
+    ):
+        route = ROUTES[name]
+        answer = person.call(name, route.own(site) if route.own else None, route)
+        assert answer.status_code == 200
+        assert [word for word in CANARIES if word in answer.everything] == [], name
+    for name in ("lag.board", "lag.group"):
+        rows = views.authorise(name, watcher(site.users[role]), VIEWS[name][1]).snapshot().rows
+        assert [word for word in CANARIES if word in repr(rows).lower()] == [], name
