@@ -55,7 +55,8 @@ def _layout(times: list[str]) -> dict[str, Any]:
             "hoverformat": "%Y-%m-%d %H:%M:%S UTC",
         },
         "yaxis": axis | {"domain": [0.70, 1.0], "title": {"text": "unread", "standoff": 4, "font": {"size": 11}}},
-        "yaxis2": axis | {"domain": [0.36, 0.64], "title": {"text": "seconds behind", "standoff": 4, "font": {"size": 11}}},
+        "yaxis2": axis
+        | {"domain": [0.36, 0.64], "title": {"text": "seconds behind", "standoff": 4, "font": {"size": 11}}},
         "yaxis3": axis | {"domain": [0.0, 0.30], "title": {"text": "records/s", "standoff": 4, "font": {"size": 11}}},
         "dragmode": "zoom",
     }

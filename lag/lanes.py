@@ -95,13 +95,15 @@ def _span(crash: Crash) -> tuple[float, float]:
 
 def _lane(row: Resumption, crash: Crash, y: float, x: Place, end: float) -> Lane:
     lost = x(crash.lost.latest)
-    resumed_at = row.first_commit_read_at or (crash.rebalanced.latest if crash.rebalanced else None)
+    resumed_at = row.first_commit_read_at or next(
+        (window.latest for window in (crash.rebalanced, crash.recovered) if window is not None), None
+    )
     until = x(resumed_at) if resumed_at is not None else x(end)
     return Lane(
         y=y,
         name=f"{row.topic}/{row.partition}",
         held=Mark(LABEL, max(0.0, round(lost - LABEL, 1)), "held by the lost member"),
-        gap=Mark(lost, max(0.0, round(until - lost, 1)), "read by nobody, as far as commits tell"),
+        gap=Mark(lost, max(0.0, round(until - lost, 1)), "no commit seen"),
         resumed=Mark(until, max(0.0, round(x(end) - until, 1)), "read again") if resumed_at is not None else None,
         last_commit=_commit(row.last_commit, row.last_commit_read_at, "last commit", x),
         first_commit=_commit(row.first_commit, row.first_commit_read_at, "first commit after", x),

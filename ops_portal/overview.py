@@ -45,7 +45,7 @@ class Card:
 
 def card(user: Person, row: ClusterSummary) -> Card:
     """The card of one cluster: its word is that of its worst group, unknown while it is stale."""
-    counts = [
+    counts: list[dict[str, Any]] = [
         {
             "value": verdict.value,
             "label": verdict.label,

@@ -23,7 +23,7 @@ def client_list(request: HttpRequest) -> HttpResponse:
     """Clients the user may see, with the state of their groups."""
     clients = list(clients_visible(request.user))
     globs = ownerships_by_client(client.pk for client in clients)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"client": client, "globs": globs.get(client.pk, [])} | _standing(_groups(request.user, client))
         for client in clients
     ]

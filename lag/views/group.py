@@ -16,6 +16,7 @@ from lag import charts, selectors
 from lag.lanes import lane_diagram
 from lag.models import ConsumerGroup
 from lag.rows import GroupDetail
+from lag.selectors.crashes import group_crashes
 from lag.selectors.freshness import freshness_of
 from lag.views.board import cluster_or_404, period_of
 
@@ -77,11 +78,8 @@ def group_history(request: HttpRequest, cluster: str, group: str) -> JsonRespons
 @requires(Right.SEE_LAG)
 def group_crash(request: HttpRequest, cluster: str, group: str) -> HttpResponse:
     """The crash view, a part of the group page: what followed the last losses of a member."""
-    _, row = group_or_404(request.user, cluster, group)
-    stories = [
-        {"crash": crash, "lanes": lane_diagram(crash)}
-        for crash in getattr(selectors, "group_crashes", lambda *_: ())(request.user, row)
-    ]
+    found, row = group_or_404(request.user, cluster, group)
+    stories = [{"crash": crash, "lanes": lane_diagram(crash)} for crash in group_crashes(request.user, found, row)]
     return render(request, "lag/_crash.html", {"stories": stories})
 
 

@@ -1,5 +1,7 @@
 """SLOs: the list everybody with lag sees, and their administration."""
 
+from typing import cast
+
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -89,5 +91,4 @@ def _slo_or_404(pk: int) -> Slo:
 
 
 def _user(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)
-    return request.user
+    return cast("User", request.user)  # the guard lets nobody else in

@@ -1,5 +1,6 @@
 """Tags and filters of every page: icons, status pills, figures with units, times. Text rules live in ops_portal.lib.formats."""
 
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -112,7 +113,7 @@ def ago(value: datetime | None, reason: str = "") -> SafeString:
     if value is None:
         return unknown(reason or "never")
     iso = value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    seconds = (datetime.now(UTC) - value).total_seconds()  # wall clock on purpose: what a reader's own watch says
+    seconds = time.time() - value.timestamp()  # the web process's clock: shown, never stored
     text = (
         "now"
         if -0.5 <= seconds < 1
@@ -165,7 +166,7 @@ def quoted(value: str) -> str:
 @register.simple_tag(takes_context=True)
 def query(context: Mapping[str, Any], **changes: Any) -> str:
     """The current query string with some values changed; None or "" takes a key out. `limit` and `cursor` never survive."""
-    params: QueryDict = context["request"].GET.copy()
+    params = QueryDict(context["request"].GET.urlencode(), mutable=True)
     for key in ("cursor", *changes):
         params.pop(key, None)
     for key, value in changes.items():

@@ -49,7 +49,8 @@ class Site:
 
     def tell(self, command: str) -> None:
         """Have the world do something, and wait until it is done."""
-        assert self.world.stdin is not None and self.world.stdout is not None
+        assert self.world.stdin is not None
+        assert self.world.stdout is not None
         self.world.stdin.write(command + "\n")
         self.world.stdin.flush()
         assert self.world.stdout.readline().strip() == command, "the world ended"

@@ -134,5 +134,6 @@ def test_news_does_not_shift_the_layout(site: Site, visit: Visit) -> None:
 def test_exports_hold_all_filtered_rows(visit: Visit) -> None:
     page = visit("/lag/demo?q=worker-00")
     csv = page.request.get("/lag/demo/export.csv?q=worker-00").text().splitlines()
-    assert csv[0].startswith("id,cluster,group,") and len(csv) == 11
+    assert csv[0].startswith("id,cluster,group,")
+    assert len(csv) == 11
     assert len(page.request.get("/lag/demo/export.json?q=worker-00").json()) == 10

@@ -62,7 +62,8 @@ def test_the_history_chart_keeps_to_the_content_policy(visit: Visit) -> None:
     chart = page.locator("[data-history]")
     expect(chart.locator(".main-svg").first).to_be_visible()
     box, inside = chart.bounding_box(), chart.locator(".main-svg").first.bounding_box()
-    assert box is not None and inside is not None
+    assert box is not None
+    assert inside is not None
     assert inside["width"] <= box["width"] + 1
 
 

@@ -85,13 +85,18 @@ def people() -> None:
             Membership.objects.create(user=user, client=clients["Northgate Capital"])
 
 
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     call_command("migrate", verbosity=0)
     people()
     world = World()
     for _ in range(3):
         world.step()
-    print("ready", flush=True)
+    say("ready")
     for line in sys.stdin:
         match line.split():
             case ["step"]:
@@ -102,7 +107,7 @@ def main() -> None:
                 world.stopped.discard(group)
             case ["join", group]:
                 world.follow(group, "risk.alerts")
-        print(line.strip(), flush=True)
+        say(line.strip())
 
 
 if __name__ == "__main__":
