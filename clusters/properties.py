@@ -123,7 +123,7 @@ def check(raw: Mapping[str, str], *, read_file: ReadFile | None = None) -> Prope
         elif known in ALLOWED:
             given[known] = value
         else:
-            refused[name] = "This property cannot be set here (docs/settings.md lists those that can)."
+            refused[name] = "This property cannot be set here (docs/kafka-permissions.md lists those that can)."
     if stores:
         _take_stores(stores, read_file, given, refused)
     if refused:
