@@ -15,6 +15,8 @@ from ops_portal.lib.resilience import Deadline
 from tests.clusters.kafka_helpers import commit
 from tests.kafka_fixtures import create_topic
 
+pytestmark = pytest.mark.timeout(300)  # brokers are started again between tests
+
 TOPIC = "faults"
 PLACES = [(TOPIC, number) for number in range(6)]
 GROUPS = [f"faults-{number}" for number in range(6)]
@@ -46,10 +48,11 @@ def troubles(port: ConfluentKafka) -> list[str]:
         listed = port.list_groups(deadline)
     except GatewayFailed as failure:
         return [failure.message]
-    found = [*port.committed(GROUPS, deadline).values(), *port.describe_groups(GROUPS, deadline).values()]
+    committed, described = port.committed(GROUPS, deadline), port.describe_groups(GROUPS, deadline)
+    of_groups = [found.error for found in committed.values()] + [found.error for found in described.values()]
     ends = port.offsets(PLACES, OffsetSpec.END, deadline)
     _, failed = port.topic_identities([TOPIC], deadline)
-    errors = [*(one.error for one in found if one.error is not None), *ends.errors, *failed, *listed.errors]
+    errors = [*(error for error in of_groups if error is not None), *ends.errors, *failed, *listed.errors]
     return [error.message for error in errors] + [
         f"{group} is not listed" for group in GROUPS if group not in listed.groups
     ]

@@ -45,7 +45,7 @@ def deadline() -> Deadline:
 def produce(kafka: KafkaCluster, topic: str, count: int, partition: int = 0, timestamp_ms: int = 0) -> None:
     producer = Producer({"bootstrap.servers": kafka.bootstrap})
     for _ in range(count):
-        producer.produce(topic, b"x", partition=partition, **({"timestamp": timestamp_ms} if timestamp_ms else {}))
+        producer.produce(topic, b"x", partition=partition, timestamp=timestamp_ms)
     assert producer.flush(20) == 0
 
 

@@ -119,7 +119,10 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     _let_in(admin)
     yield Secured(
         authority,
-        *(f"127.0.0.1:{port}" for port in (plaintext, ssl, sasl_ssl, sasl)),
+        plaintext=f"127.0.0.1:{plaintext}",
+        ssl=f"127.0.0.1:{ssl}",
+        sasl_ssl=f"127.0.0.1:{sasl_ssl}",
+        sasl_plaintext=f"127.0.0.1:{sasl}",
         denials=directory / "authorizer.log",
         admin=admin,
     )

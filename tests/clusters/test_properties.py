@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from clusters.properties import PropertiesRefused, check, check_bootstrap, parse_file
@@ -109,12 +110,13 @@ def test_java_stores_are_read(tmp_path: Path) -> None:
     (tmp_path / "keys.pem").write_text(leaf.key + leaf.certificate, encoding="ascii")
     certificate = x509.load_pem_x509_certificate(leaf.certificate.encode())
     key = serialization.load_pem_private_key(leaf.key.encode(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
     store = pkcs12.serialize_key_and_certificates(
         b"portal",
         key,
         certificate,
         None,
-        serialization.BestAvailableEncryption(b"changeit"),  # type: ignore[arg-type]
+        serialization.BestAvailableEncryption(b"changeit"),
     )
     (tmp_path / "keys.p12").write_bytes(store)
 

@@ -1,6 +1,7 @@
 """One run of a source: who may run a slot, and what is noted of it."""
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -21,7 +22,7 @@ def run(probe: Probe, slot: int | None = None) -> str:
     return runs.source_run(source_id=probe.source.pk, slot=probe.free_slot() if slot is None else slot)
 
 
-def failing(error: Exception):
+def failing(error: Exception) -> Callable[[Poll], Outcome]:
     def answer(poll: Poll) -> Outcome:
         raise error
 

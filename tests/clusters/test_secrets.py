@@ -1,6 +1,7 @@
 """Secrets at rest."""
 
 import base64
+from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -15,7 +16,7 @@ from clusters.ports import GatewayFailed
 from clusters.properties import Properties
 
 CANARY = "canary-5f1d"
-PLACE = {"table": "clusters_cluster", "pk": 7, "field": "sasl.password"}
+PLACE: dict[str, Any] = {"table": "clusters_cluster", "pk": 7, "field": "sasl.password"}
 
 
 def key(letter: str) -> str:
@@ -38,7 +39,7 @@ def test_a_secret_comes_back_and_is_not_readable_meanwhile() -> None:
 
 
 @pytest.mark.parametrize("moved", [{"pk": 8}, {"field": "ssl.key.pem"}, {"table": "other"}])
-def test_a_moved_secret_does_not_open(moved: dict[str, object]) -> None:
+def test_a_moved_secret_does_not_open(moved: dict[str, Any]) -> None:
     with pytest.raises(secrets.SecretUnreadable, match="changed or moved"):
         secrets.unseal(secrets.seal(CANARY, **PLACE), **(PLACE | moved))
 

@@ -48,6 +48,7 @@ def test_a_new_cluster_gets_a_source_of_every_kind_and_an_audit_row(probe: Probe
     cluster = add(properties=secret, acting_user=admin)
     assert {source.kind for source in cluster.sources.all()} >= {"lag", KIND}
     row = AuditEntry.objects.get(action="clusters.cluster_added")
+    assert row.after is not None
     assert (row.actor, row.entity, row.after["secrets"]) == (admin, "cluster meridian", ["sasl.password"])
     assert CANARY not in str(AuditEntry.objects.values())
 
