@@ -17,6 +17,7 @@ urlpatterns = [
     path(f"{_GROUP}/crash", group.group_crash, name="group-crash"),
     path(f"{_GROUP}/settings", settings.group_settings, name="group-settings"),
     path(f"{_GROUP}/mute", settings.group_mute, name="group-mute"),
+    path("history-status", board.history_status, name="history-status"),
     path("topics", topics.topic_list, name="topics"),
     path("topics/<slug:cluster>/<str:topic>", topics.topic_detail, name="topic-detail"),
     path("slos", slos.slo_list, name="slos"),

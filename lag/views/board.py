@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, NamedTuple
 
 import orjson
@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, Stream
 from django.http.request import QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from accounts.guards import requires
@@ -115,7 +116,7 @@ def board_export(request: HttpRequest, cluster: str, form: str) -> StreamingHttp
         response = StreamingHttpResponse(_csv(rows), content_type="text/csv; charset=utf-8")
     else:
         response = StreamingHttpResponse(_json(rows), content_type="application/json")
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    stamp = timezone.now().strftime("%Y%m%dT%H%M%SZ")
     response["Content-Disposition"] = f'attachment; filename="lag-{found.name}-{stamp}.{form}"'
     return response
 
@@ -130,6 +131,13 @@ def sparklines(request: HttpRequest, cluster: str) -> JsonResponse:
     ]
     tails = selectors.sparklines(request.user, found, ids)
     return JsonResponse({str(pk): points for pk, points in tails.items()})
+
+
+@require_safe
+@requires(Right.SEE_SOURCES)
+def history_status(request: HttpRequest) -> HttpResponse:
+    """The jobs that keep history, a part of the sources page."""
+    return render(request, "lag/_history_status.html", {"jobs": selectors.history_status()})
 
 
 # --- shared with the other pages -----------------------------------------------------------------------------------------
