@@ -175,6 +175,7 @@ class KafkaPort(Protocol):
     """Reads of one cluster. `allow` filters are applied by the caller before it names groups or topics here."""
 
     requests: RequestCount
+    seen: Metadata | None  # the newest metadata of this run
 
     def metadata(self, deadline: Deadline) -> Metadata:
         """Brokers, topics, partitions. The first call after any broker loss (stack.md 3, finding 1)."""

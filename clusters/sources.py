@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from clusters.gateways.connect import kafka_port
 from clusters.models import Cluster
-from clusters.ports import EntityError, KafkaPort
+from clusters.ports import EntityError, KafkaPort, Metadata
 from ops_portal.lib.clock import Clock
 from ops_portal.lib.resilience import Deadline
 
@@ -45,6 +45,11 @@ class Poll:
         if self._port is None:
             self._port = self.connect(self.cluster, self.clock)
         return self._port
+
+    @property
+    def seen(self) -> Metadata | None:
+        """The newest metadata that was read in this run."""
+        return None if self._port is None else self._port.seen
 
     @property
     def requests(self) -> Mapping[str, int]:

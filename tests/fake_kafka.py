@@ -90,6 +90,7 @@ class FakeKafka:
     listing_errors: tuple[EntityError, ...] = ()
     requests: RequestCount = field(default_factory=RequestCount)
     asked: list[tuple[str, frozenset[object]]] = field(default_factory=list)
+    seen: Metadata | None = None
 
     # --- what a test does ---
     def topic(self, name: str, partitions: int = 1, **more: str) -> FakeTopic:

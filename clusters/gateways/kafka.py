@@ -76,6 +76,7 @@ class ConfluentKafka:
         self._client = client
         self._clock = clock
         self.requests = RequestCount()
+        self.seen: Metadata | None = None
 
     # --- Cluster and topics -------------------------------------------------------------------------------------------
 
@@ -110,7 +111,8 @@ class ConfluentKafka:
             Broker(broker.id, str(broker.host), broker.port)
             for broker in sorted(found.brokers.values(), key=lambda broker: broker.id)
         )
-        return Metadata(found.cluster_id, brokers, topics, tuple(errors))
+        self.seen = Metadata(found.cluster_id, brokers, topics, tuple(errors))
+        return self.seen
 
     def topic_identities(
         self, topics: Collection[str], deadline: Deadline

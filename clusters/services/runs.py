@@ -13,8 +13,8 @@ from django.db import IntegrityError, transaction
 from django.db.utils import DatabaseError
 
 from clusters.gateways.connect import kafka_port
-from clusters.models import PollRun, Source
-from clusters.ports import EntityError, GatewayFailed
+from clusters.models import Cluster, PollRun, Source
+from clusters.ports import EntityError, GatewayFailed, Metadata
 from clusters.sources import Connect, Poll, RunDropped, deadline_seconds, kind_named, watchdog_seconds
 from ops_portal.lib.clock import Clock, as_datetime, iso
 from ops_portal.lib.database import database_clock, session_lock
@@ -67,7 +67,7 @@ def source_run(*, source_id: int, slot: int, connect: Connect = kafka_port) -> s
         with watchdog.limit(watchdog_seconds(source.period_seconds), what):
             poll = _poll_of(claim, slot, connect)
             ended = _call(poll)
-            run_end(claim=claim, ended=ended, requests=poll.requests)
+            run_end(claim=claim, ended=ended, requests=poll.requests, seen=poll.seen)
     return f"Source {source_id}, slot {slot}: {ended.status}."
 
 
@@ -117,7 +117,7 @@ def run_claim(*, source_id: int, slot: int) -> Claim | str:
 
 
 @transaction.atomic
-def run_end(*, claim: Claim, ended: Ended, requests: Mapping[str, int]) -> None:
+def run_end(*, claim: Claim, ended: Ended, requests: Mapping[str, int], seen: Metadata | None = None) -> None:
     """Note how the run ended, in its row and in the source's; ask for the live views to be renewed."""
     now = claim.clock.now()
     at = as_datetime(now)
@@ -149,7 +149,15 @@ def run_end(*, claim: Claim, ended: Ended, requests: Mapping[str, int]) -> None:
             "breaker_state", "breaker_outcomes", "breaker_probe_at",
         ]
     )  # fmt: skip
+    if seen is not None:
+        _keep_brokers(source.cluster, seen)
     _publish(source)
+
+
+def _keep_brokers(cluster: Cluster, seen: Metadata) -> None:
+    brokers = [{"id": one.id, "host": one.host, "port": one.port, "rack": one.rack} for one in seen.brokers]
+    if (cluster.brokers, cluster.kafka_cluster_id) != (brokers, seen.cluster_id or ""):
+        Cluster.objects.filter(pk=cluster.pk).update(brokers=brokers, kafka_cluster_id=seen.cluster_id or "")
 
 
 def breaker_of(source: Source) -> Breaker:

@@ -7,13 +7,14 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from clusters.models import PollRun, Source
-from clusters.ports import EntityError, GatewayFailed
+from clusters.models import Cluster, PollRun, Source
+from clusters.ports import Broker, EntityError, GatewayFailed, Metadata
 from clusters.services import runs
 from clusters.sources import Outcome, Poll, RunDropped
 from ops_portal.lib.database import session_lock
 from ops_portal.lib.resilience import DeadlinePassed
 from tests.clusters.conftest import Probe
+from tests.fake_kafka import FakeKafka
 
 pytestmark = pytest.mark.django_db
 
@@ -99,6 +100,15 @@ def test_a_passed_deadline_is_a_timeout(probe: Probe) -> None:
     probe.answer = failing(DeadlinePassed("late"))
     run(probe)
     assert PollRun.objects.get().error_code == "timeout"
+
+
+def test_brokers_that_a_run_saw_are_kept_with_the_cluster(probe: Probe) -> None:
+    seen = Metadata("I7hi2cs4Tbxgqi9ROeRmbQ", (Broker(1, "kafka-1.example", 9092),), {})
+    probe.answer = lambda poll: Outcome(counts={"brokers": len(poll.kafka.seen.brokers if poll.kafka.seen else ())})
+    runs.source_run(source_id=probe.source.pk, slot=probe.slot(), connect=lambda _, clock: FakeKafka(clock, seen=seen))
+    cluster = Cluster.objects.get()
+    assert cluster.brokers == [{"id": 1, "host": "kafka-1.example", "port": 9092, "rack": None}]
+    assert cluster.kafka_cluster_id == "I7hi2cs4Tbxgqi9ROeRmbQ"
 
 
 def test_an_error_of_the_portal_does_not_open_the_breaker(probe: Probe, caplog: pytest.LogCaptureFixture) -> None:
