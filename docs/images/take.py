@@ -2,12 +2,13 @@
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 from playwright.sync_api import sync_playwright
 
 ADDRESS = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8000"
 FOLDER = Path(__file__).parent
-PICTURES = (
+PICTURES: tuple[tuple[str, Literal["dark", "light"], str], ...] = (
     ("board-dark", "dark", "/lag/demo"),
     ("group-light", "light", "/lag/demo/groups/risk-engine"),
     ("overview-dark", "dark", "/"),

@@ -1,5 +1,7 @@
 """SLO breaches open after a time over the limit and close with hysteresis."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from ops_portal.lib.formats import THIN
 SECONDS = Promise(max_seconds=30, for_seconds=30)
 
 
-def run(promise: Promise, values: list[tuple[int | None, float | None]], period: float = 10) -> list[Step]:
+def run(promise: Promise, values: Sequence[tuple[int | None, float | None]], period: float = 10) -> list[Step]:
     """Steps of readings every `period` seconds."""
     standing, steps = Standing(), []
     for number, (records, seconds) in enumerate(values):
@@ -79,7 +81,7 @@ def test_error_budget_counts_measured_time_only() -> None:
 
 
 @given(st.lists(st.tuples(st.none() | st.integers(0, 10_000), st.none() | st.floats(0, 1e6)), max_size=60))
-def test_breaches_open_and_close_in_turn(values: list[tuple[int | None, float | None]]) -> None:
+def test_breaches_open_and_close_in_turn(values: Sequence[tuple[int | None, float | None]]) -> None:
     is_open = False
     for result in run(Promise(max_records=500, max_seconds=60, for_seconds=20), values):
         assert not (result.opened and result.closed)
