@@ -1,5 +1,7 @@
 """Topics and who reads them."""
 
+from dataclasses import replace
+
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -19,7 +21,7 @@ def topic_list(request: HttpRequest) -> HttpResponse:
     clusters = selectors.clusters_visible(request.user)
     wanted = request.GET.get("cluster", "")
     shown = [cluster for cluster in clusters if not wanted or cluster.name == wanted]
-    topics = [topic for cluster in shown for topic in selectors.topics(request.user, cluster, q=q)]
+    topics = [_worst_first(topic) for cluster in shown for topic in selectors.topics(request.user, cluster, q=q)]
     only_unread = bool(request.GET.get("unread"))
     if only_unread:
         topics = [topic for topic in topics if not topic.consumers]
@@ -42,7 +44,11 @@ def topic_detail(request: HttpRequest, cluster: str, topic: str) -> HttpResponse
     row = next(iter(selectors.topics(request.user, found, name=topic)), None)
     if row is None:
         raise Http404("no such topic")
-    return render(request, "lag/topic_detail.html", {"topic": row})
+    return render(request, "lag/topic_detail.html", {"topic": _worst_first(row)})
+
+
+def _worst_first(topic: TopicSummary) -> TopicSummary:
+    return replace(topic, consumers=tuple(sorted(topic.consumers, key=lambda row: (row.verdict.severity, row.group))))
 
 
 def _sentence(topics: list[TopicSummary]) -> str:

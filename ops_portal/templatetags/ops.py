@@ -111,7 +111,7 @@ def bound(value: float | None) -> SafeString | str:
 def ago(value: datetime | None, reason: str = "") -> SafeString:
     """A moment, relative; the exact ISO time and zone on hover and focus. The page keeps it current."""
     if value is None:
-        return unknown(reason or "never")
+        return format_html('<abbr class="unknown" title="{}">never</abbr>', reason or "not yet, as far as is known")
     iso = value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     seconds = time.time() - value.timestamp()  # the web process's clock: shown, never stored
     text = (
