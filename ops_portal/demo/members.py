@@ -41,12 +41,10 @@ def consumer_config(spec: GroupSpec, index: int, bootstrap: str) -> dict[str, st
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
         "isolation.level": "read_committed" if spec.habit is Habit.READ_COMMITTED else "read_uncommitted",
-        "queued.min.messages": 50 if spec.habit in _BY_TURNS else 2_000,
+        # A slow reader takes what it has fetched, one partition after another: with small pieces none waits for a minute.
+        "queued.min.messages": 50,
         "queued.max.messages.kbytes": 4_096,
-        # A slow reader takes partitions one after another: with small pieces none of them waits for minutes.
-        "fetch.message.max.bytes": 4_096 if spec.habit in _BY_TURNS else 131_072,
-        # Few, large answers: a broker's work is the number of requests.
-        "fetch.min.bytes": 65_536,
+        "fetch.message.max.bytes": 4_096 if spec.habit in _BY_TURNS else 16_384,
         "fetch.queue.backoff.ms": 200,
         "fetch.wait.max.ms": 200 if spec.prompt else 500,
         "log_level": 2,

@@ -94,7 +94,7 @@ def plan() -> tuple[list[Action], list[Cut]]:
         Cut("settlement-ledger", "the only member crashes", 590, 785, stopped, (behind,)),
         Cut("brightwater-backfill", "the only member crashes", 590, 785, stopped, (behind, caught)),
         Cut("northgate-trade-blotter", "one of two members crashes", 590, 785, _OK),
-        Cut("harbourline-archive", "rewound without members", 590, 785, rewound, (stopped,)),
+        Cut("harbourline-archive", "rewound without members", 590, 785, rewound, (stopped,), "any"),
     ]
     for begin, end in ((0, 172), (440, 612)):
         for spec in GROUPS:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -131,8 +132,8 @@ def test_rewound_group_commits_an_older_offset(
     traffic: subprocess.Popen[bytes], var: Path, committed: Callable[[str], dict[int, int]]
 ) -> None:
     for name in ("harbourline-archive", "meridianvale-valuation"):
-        assert wait_until(lambda name=name: sum(committed(name).values()) > 0, seconds=10)
         before = committed(name)
+        assert before
         control.ask(var, "rewind", group=name, records=5)
 
         def gone_back(name: str = name, before: dict[int, int] = before) -> bool:
@@ -188,7 +189,11 @@ def test_nothing_of_the_traffic_outlives_a_stop_or_a_kill(kafka_cluster3: KafkaC
         getattr(process, stop)()
         process.wait(10)
         assert len(workers) > 15
-        assert wait_until(lambda workers=workers: not any(_alive(pid) for pid in workers), seconds=15)
+        assert wait_until(partial(_all_gone, workers), seconds=15)
+
+
+def _all_gone(pids: set[int]) -> bool:
+    return not any(_alive(pid) for pid in pids)
 
 
 def _alive(pid: int) -> bool:
