@@ -12,6 +12,7 @@ urlpatterns = [
     path("lag/<slug:cluster>/export.csv", board.board_export, {"form": "csv"}, name="group-board-csv"),
     path("lag/<slug:cluster>/export.json", board.board_export, {"form": "json"}, name="group-board-json"),
     path("lag/<slug:cluster>/sparklines", board.sparklines, name="group-sparklines"),
+    path("lag/<slug:cluster>/spark", board.cluster_spark, name="cluster-spark"),
     path(_GROUP, group.group_detail, name="group-detail"),
     path(f"{_GROUP}/history", group.group_history, name="group-history"),
     path(f"{_GROUP}/crash", group.group_crash, name="group-crash"),

@@ -13,7 +13,7 @@ from accounts.selectors import clients_visible
 from lag import selectors
 from lag.rows import BoardQuery, ClusterSummary
 from lag.selectors.freshness import freshness_of
-from lag.selectors.news import cluster_produce_rate, cluster_sparkline
+from lag.selectors.news import cluster_produce_rate
 from lag.sentences import board_sentence
 from lag.verdicts import Tone, Verdict
 from ops_portal.context import PLACES, place_entries
@@ -34,9 +34,6 @@ class Card:
     red: int
     period: float
     produce_rate: float | None
-    spark_line: str = ""
-    spark_area: str = ""
-    spark_top: float | None = None
 
     @property
     def panel(self) -> str:
@@ -61,10 +58,9 @@ def card(user: Person, row: ClusterSummary) -> Card:
     cluster = selectors.cluster_named(user, row.cluster)
     sentence = row.reason if row.stale else board_sentence(row.verdicts, _worst(user, row))
     red = sum(count["count"] for count in counts if count["tone"] == Tone.CRITICAL)
-    line, area, top = _spark(user, cluster)
     period = freshness_of([row.id])[row.id].period_seconds
     rate = cluster_produce_rate(user, cluster) if cluster is not None else None
-    return Card(row, word, tone.value, sentence, counts, red, period, rate, line, area, top)
+    return Card(row, word, tone.value, sentence, counts, red, period, rate)
 
 
 def sentence(rows: Iterable[ClusterSummary]) -> str:
@@ -149,21 +145,3 @@ def _worst(user: Person, row: ClusterSummary) -> tuple[str, float | None] | None
         return None
     items = selectors.group_board(user, cluster, BoardQuery(sort="-lag_seconds", limit=1)).items
     return (items[0].group, items[0].lag_seconds) if items else None
-
-
-def _spark(user: Person, cluster: Any) -> tuple[str, str, float | None]:
-    """SVG paths of the cluster's unread records over the last hour, 120 x 24, and the highest value."""
-    if cluster is None:
-        return "", "", None
-    points = cluster_sparkline(user, cluster)
-    known = [(at, value) for at, value in points if value is not None]
-    if len(known) < 2:
-        return "", "", None
-    start, end = known[0][0], known[-1][0]
-    top = max(value for _, value in known)
-    places = [
-        (round((at - start) / max(1, end - start) * 120, 1), round(23 - value / max(1, top) * 21, 1))
-        for at, value in known
-    ]
-    line = "M" + "L".join(f"{x} {y}" for x, y in places)
-    return line, f"{line}L120 24L0 24Z", top

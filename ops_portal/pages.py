@@ -34,7 +34,7 @@ def home(request: HttpRequest) -> HttpResponse:
     cards = [overview.card(request.user, row) for row in selectors.cluster_summaries(request.user)]
     context = {
         "cards": cards,
-        "events": recent_events(request.user),
+        "events": recent_events(request.user, limit=16),
         "sentence": overview.sentence([card.row for card in cards]),
         "red": sum(card.red for card in cards),
         "may_administer": may(request.user, Right.ADMINISTER),

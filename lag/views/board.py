@@ -8,6 +8,7 @@ from datetime import UTC
 from typing import Any, NamedTuple
 
 import orjson
+from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.request import QueryDict
 from django.shortcuts import redirect, render
@@ -16,7 +17,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from accounts.guards import requires
-from accounts.policies import Person
+from accounts.policies import Person, scope_of
 from accounts.roles import Right
 from accounts.selectors import clients_visible
 from clusters.models import Cluster
@@ -24,9 +25,11 @@ from clusters.ports import GroupState
 from lag import selectors
 from lag.rows import BoardPage, BoardQuery, GroupSummary
 from lag.selectors.freshness import freshness_of
+from lag.selectors.news import cluster_sparkline
 from lag.sentences import board_sentence
 from lag.verdicts import Tone, Verdict
 
+SPARK_SECONDS = 60
 FIRST_ROWS = 60  # rows in the first byte; the page loads the others by itself
 EXPORT_FIELDS = tuple(name for name in GroupSummary.__dataclass_fields__ if name != "muted_until")
 
@@ -131,6 +134,30 @@ def sparklines(request: HttpRequest, cluster: str) -> JsonResponse:
     ]
     tails = selectors.sparklines(request.user, found, ids)
     return JsonResponse({str(pk): points for pk, points in tails.items()})
+
+
+@require_safe
+@requires(Right.SEE_LAG)
+def cluster_spark(request: HttpRequest, cluster: str) -> HttpResponse:
+    """Unread records of a cluster over the last hour, a part of the overview; read again at most once a minute per scope."""
+    found = cluster_or_404(request.user, cluster)
+    key = f"lag.cluster_spark:{found.pk}:{scope_of(request.user).key}"
+    points = cache.get_or_set(key, lambda: cluster_sparkline(request.user, found), SPARK_SECONDS)
+    return render(request, "lag/_cluster_spark.html", {"cluster": found.name, "spark": spark_paths(points or [])})
+
+
+def spark_paths(points: list[tuple[float, int | None]]) -> dict[str, Any]:
+    """SVG paths of a line of 120 x 24 and of the area under it, and the highest value."""
+    known = [(at, value) for at, value in points if value is not None]
+    if len(known) < 2:
+        return {"line": "", "area": "", "top": None}
+    start, end, top = known[0][0], known[-1][0], max(value for _, value in known)
+    places = [
+        (round((at - start) / max(1, end - start) * 120, 1), round(23 - value / max(1, top) * 21, 1))
+        for at, value in known
+    ]
+    line = "M" + "L".join(f"{x} {y}" for x, y in places)
+    return {"line": line, "area": f"{line}L120 24L0 24Z", "top": top}
 
 
 @require_safe
