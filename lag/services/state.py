@@ -20,7 +20,7 @@ from ops_portal.lib.bulk import copied, ran, staged
 from ops_portal.lib.clock import as_datetime
 from ops_portal.lib.live.publish import on_commit_publish
 
-MEMORY_SECONDS = 10.0  # a memory that changed but has no news is stored at least this often
+MEMORY_SECONDS = 20.0  # a memory that changed but has no news is stored at least this often
 KNOTS_SECONDS = 30.0  # knots of a moving topic likewise; a restart in between costs a look-up, not an answer
 
 
@@ -481,12 +481,10 @@ def _store_memories(known: Known, cycle: Cycle, version: int) -> int:
         group = known.groups[name]
         if not result.changed and not result.events and group.id not in known.unsaved_groups:
             continue
-        due = cycle.at - group.stored_at >= MEMORY_SECONDS
+        due = _has_its_turn(group.id, group.stored_at, cycle.at, MEMORY_SECONDS)
         if due or result.events or result.summary.verdict is not group.stored_verdict:
             rows.append((group.id, orjson.dumps(group.memory.to_plain()), version))
-            # The first time all are stored together; from then on each has its own turn.
-            group.stored_at = cycle.at if group.stored_at else cycle.at - group.id % int(MEMORY_SECONDS)
-            group.stored_verdict = result.summary.verdict
+            group.stored_at, group.stored_verdict = cycle.at, result.summary.verdict
             known.unsaved_groups.discard(group.id)
         else:
             known.unsaved_groups.add(group.id)
@@ -502,19 +500,23 @@ def _store_knots(known: Known, cycle: Cycle, version: int) -> int:
         topic = known.topics.get(name)
         if topic is None:
             continue
-        if cycle.at - topic.knots_at < KNOTS_SECONDS:
+        if not _has_its_turn(topic.id, topic.knots_at, cycle.at, KNOTS_SECONDS):
             known.unsaved_topics.add(name)
             continue
         if numbers is None:
             numbers = known.log.topics()
         if name in numbers:
             rows.append((topic.id, orjson.dumps(known.log.topic_to_plain(name, numbers[name])), version))
-        # The first time topics are stored together; from then on each has its own turn.
-        topic.knots_at = cycle.at if topic.knots_at else cycle.at - topic.id % int(KNOTS_SECONDS)
+        topic.knots_at = cycle.at
         known.unsaved_topics.discard(name)
     if rows:
         _upsert("lag_storedknots", "topic_id", rows)
     return len(rows)
+
+
+def _has_its_turn(pk: int, stored_at: float, now: float, seconds: float) -> bool:
+    """Every `seconds`, each row at a time of its own, so that no poll has to write them all."""
+    return (now + pk) // seconds != (stored_at + pk) // seconds
 
 
 def _upsert(table: LiteralString, key: LiteralString, rows: Sequence[tuple[Any, ...]]) -> None:
