@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from lag.compute.types import GroupResult
 from lag.verdicts import Method
 from ops_portal.lib.formats import duration, exact
 
@@ -50,6 +51,19 @@ class Step:
     opened: bool = False
     closed: bool = False
     reason: str = ""
+
+
+def promised_seconds(result: GroupResult, at: float) -> float | None:
+    """Worst lag in seconds at `at` of what a consumer can still read.
+
+    A tail (rule `tail`: at most two records at an end that does not move, as transaction markers are) is never read and
+    ages for ever; it breaks no promise.
+    """
+    worst = result.summary.seconds_at(at)
+    partitions = [partition for topic in result.topics for partition in topic.partitions]
+    if not worst or not any(partition.rule == "tail" for partition in partitions):
+        return worst
+    return max((partition.seconds_at(at) or 0.0 for partition in partitions if partition.rule != "tail"), default=0.0)
 
 
 def step(promise: Promise, standing: Standing, reading: Reading) -> Step:

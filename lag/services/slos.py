@@ -11,7 +11,7 @@ from accounts.models import Client, User
 from accounts.services import audit_record
 from clusters.models import Cluster
 from clusters.services.findings import finding_close, finding_open
-from lag.compute.slo import Promise, Reading, Standing, Step, step
+from lag.compute.slo import Promise, Reading, Standing, Step, promised_seconds, step
 from lag.compute.types import GroupEvent
 from lag.cycle import Cycle
 from lag.known import Known
@@ -129,7 +129,9 @@ def _judge(known: Known, cluster: Cluster, cycle: Cycle, slo: Slo, name: str, mu
     if muted or name in cycle.failed:
         reading = Reading(cycle.at, None, None)
     else:
-        reading = Reading(cycle.at, summary.lag_records, summary.seconds_at(cycle.at), summary.method)
+        reading = Reading(
+            cycle.at, summary.lag_records, promised_seconds(cycle.results[name], cycle.at), summary.method
+        )
     if muted and standing.breached_at is not None:
         standing = Standing(counted_seconds=standing.counted_seconds, breached_seconds=standing.breached_seconds)
     judgement = step(Promise(slo.max_records, slo.max_seconds, slo.for_seconds, slo.objective), standing, reading)

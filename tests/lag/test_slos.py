@@ -168,3 +168,14 @@ def test_a_topic_claimed_by_two_clients_is_a_finding_until_it_is_not(world: Worl
     Ownership.objects.filter(client__name="Southbank Trading").delete()
     world.poll()
     assert Finding.objects.get().closed_at is not None
+
+
+def test_a_transaction_marker_at_the_end_breaks_no_promise_in_seconds(world: World) -> None:
+    world.kafka.commit("risk", "trades", 59)  # the last record is a marker that no consumer reads
+    add(world, max_records=None, max_seconds=20)
+    world.poll(30)
+    group = world.group("risk")
+    assert (group.verdict, group.lag_records, group.rule) == ("ok", 1, "tail")
+    assert group.unread_since is not None
+    assert world.observed_at() - group.unread_since.timestamp() > 20
+    assert not Finding.objects.exists()
