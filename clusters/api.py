@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 from ninja import Field, Router
 
@@ -11,6 +12,7 @@ from accounts.roles import Right
 from clusters import selectors
 from clusters.selectors import FindingRow, SourceRow
 from clusters.states import SourceState
+from ops_portal.lib import cursor as cursors
 from ops_portal.lib.api import (
     DEFAULT_LIMIT,
     Contract,
@@ -20,15 +22,25 @@ from ops_portal.lib.api import (
     Repeated,
     Search,
     one_of,
+    reply_list,
     reply_page,
     sort_field,
     sorted_rows,
 )
+from ops_portal.lib.problems import invalid
 
 router = Router()
 
 SOURCE_SORTS = ("cluster", "kind", "state", "age_seconds", "last_success_at")
-FINDING_SORTS = ("opened_at", "last_seen_at", "closed_at", "kind", "severity", "cluster", "client")
+FINDING_SORTS = {  # field of the contract -> field of the row
+    "opened_at": "opened_at",
+    "last_seen_at": "last_seen_at",
+    "closed_at": "closed_at",
+    "kind": "kind",
+    "severity": "severity",
+    "cluster": "cluster__name",
+    "client": "client__name",
+}
 SEVERITIES = ("warning", "critical")
 FINDING_STATES = ("open", "closed")
 
@@ -117,21 +129,22 @@ def findings(
     cursor: Cursor = None,
 ) -> HttpResponse:
     """Open and closed findings, newest first; `state` is open or closed. `q` looks in entity and title."""
-    field, descending = sort_field(sort, FINDING_SORTS)
+    field, descending = sort_field(sort, tuple(FINDING_SORTS))
     severities, states = one_of("severity", severity, SEVERITIES), one_of("state", state, FINDING_STATES)
-    still_open = None if len(states) != 1 else states[0] == "open"
-    found = (
-        row
-        for row in selectors.finding_rows(selectors.findings(request.user, still_open=still_open))
-        if q.lower() in f"{row.entity} {row.title}".lower()
-        and (not kind or row.kind in kind)
-        and (not severities or row.severity in severities)
-        and (not cluster or row.cluster in cluster)
-        and (not client or row.client in client)
-    )
-    rows = sorted_rows(found, lambda row: getattr(row, field), lambda row: (row.title, row.id), descending=descending)
+    found = selectors.findings(
+        request.user, still_open=states[0] == "open" if len(states) == 1 else None, q=q, kinds=kind,
+        severities=severities, clusters=cluster, clients=client,
+    )  # fmt: skip
+    order = F(FINDING_SORTS[field])
+    rows = found.order_by(order.desc(nulls_last=True) if descending else order.asc(nulls_last=True), "title", "pk")
     tied_to = ("findings", q, sort, states, kind, severities, cluster, client)
-    return reply_page([_finding(row) for row in rows], limit, cursor, *tied_to)
+    try:
+        start = cursors.offset(cursor, *tied_to)
+    except cursors.CursorRefused as error:
+        raise invalid(cursor=str(error)) from error
+    total, end = found.count(), start + limit
+    items = [_finding(row) for row in selectors.finding_rows(rows[start:end])]
+    return reply_list(items, cursors.encode(end, *tied_to) if end < total else None, total)
 
 
 def _source(row: SourceRow) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Reads of clusters, sources, runs and findings. All take the user and show nothing beyond that user's rights and scope."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -104,13 +104,29 @@ def source_runs(user: Person, source_id: int, limit: int = 50) -> list[PollRun]:
     return list(rows.order_by("-slot")[: max(1, min(limit, 500))])
 
 
-def findings(user: Person, *, still_open: bool | None = None) -> QuerySet[Finding]:
-    """Findings, newest first. Who does not see all clients sees those of the own clients only."""
+def findings(
+    user: Person,
+    *,
+    still_open: bool | None = None,
+    q: str = "",
+    kinds: Collection[str] = (),
+    severities: Collection[str] = (),
+    clusters: Collection[str] = (),
+    clients: Collection[str] = (),
+) -> QuerySet[Finding]:
+    """Findings, newest first; an empty filter restricts nothing, `q` looks in entity and title.
+
+    Who does not see all clients sees those of the own clients only.
+    """
     rows = Finding.objects.select_related("cluster", "client").filter(
         Q(cluster__isnull=True) | Q(cluster__removed_at__isnull=True)
     )
     if still_open is not None:
         rows = rows.filter(closed_at__isnull=still_open)
+    if q:
+        rows = rows.filter(Q(entity__icontains=q) | Q(title__icontains=q))
+    wanted = {"kind": kinds, "severity": severities, "cluster__name": clusters, "client__name": clients}
+    rows = rows.filter(**{f"{name}__in": list(values) for name, values in wanted.items() if values})
     scope = scope_of(user)
     if not scope.everything:
         rows = rows.filter(client_id__in=scope.client_ids)

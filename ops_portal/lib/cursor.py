@@ -48,12 +48,13 @@ class Page(Generic[T]):
 
 def page(rows: Sequence[T], limit: int, cursor: str | None, *tied_to: Any) -> Page[T]:
     """The page of a list already in order and in memory. Raises CursorRefused."""
-    start = _start(cursor, tied_to)
+    start = offset(cursor, *tied_to)
     end = start + limit
     return Page(rows[start:end], encode(end, *tied_to) if end < len(rows) else None, len(rows))
 
 
-def _start(cursor: str | None, tied_to: Sequence[Any]) -> int:
+def offset(cursor: str | None, *tied_to: Any) -> int:
+    """Where in a list the page of this cursor begins. Raises CursorRefused."""
     if cursor is None:
         return 0
     start = decode(cursor, *tied_to)
