@@ -30,7 +30,7 @@ def port(kafka_cluster3: KafkaCluster) -> ConfluentKafka:
     if TOPIC not in admin.list_topics(timeout=10).topics:
         create_topic(admin, TOPIC, 6, 3, {})
     for group in GROUPS:
-        commit(admin, group, TOPIC, 0)
+        commit(kafka_cluster3.bootstrap, group, TOPIC, 0)
     return ConfluentKafka(KafkaClient(kafka_cluster3.bootstrap, {}), Clock(0.0))
 
 

@@ -93,7 +93,7 @@ def test_answers_equal_those_of_the_public_client(
     topic = kafka_topic(partitions=4)
     for partition in range(4):
         produce(kafka, topic, partition + 1, partition)
-        commit(admin, f"{topic}-group", topic, partition, partition)
+        commit(kafka.bootstrap, f"{topic}-group", topic, partition, partition)
     partitions = [(topic, partition) for partition in range(4)]
     asked = {TopicPartition(*partition): TheirSpec.latest() for partition in partitions}
     theirs = {
@@ -118,7 +118,7 @@ def test_times_are_those_of_the_given_clock(client: KafkaClient, kafka_topic: To
 def test_a_time_finds_the_first_record_at_or_after_it(
     port: ConfluentKafka, kafka: KafkaCluster, kafka_topic: TopicFactory, deadline: Deadline
 ) -> None:
-    topic = kafka_topic()
+    topic = kafka_topic(retention_ms="-1")  # the records are as old as 1970
     for stamp in (10_000_000, 20_000_000, 30_000_000):
         produce(kafka, topic, 1, timestamp_ms=stamp)
     at = port.offsets_at({(topic, 0): 15_000.0}, deadline).offsets[topic, 0]
@@ -129,10 +129,10 @@ def test_a_time_finds_the_first_record_at_or_after_it(
 
 @pytest.mark.parametrize("group", ["g" * 249, LEGAL, "ünïcode-группа", "a/b?c#d%20 e", "..", "~7"], ids=str)
 def test_group_names_of_every_kind_are_read(
-    port: ConfluentKafka, kafka_topic: TopicFactory, admin: AdminClient, deadline: Deadline, group: str
+    port: ConfluentKafka, kafka: KafkaCluster, kafka_topic: TopicFactory, deadline: Deadline, group: str
 ) -> None:
     topic = kafka_topic(name="t" * 200)
-    commit(admin, group, topic, 7, metadata="m" * 300)
+    commit(kafka.bootstrap, group, topic, 7, metadata="m" * 300)
     assert port.committed([group], deadline)[group].offsets[topic, 0] == 7
     assert group in port.list_groups(deadline).groups
     assert port.describe_groups([group], deadline)[group].state is GroupState.EMPTY
@@ -167,10 +167,10 @@ def test_a_group_that_is_not_there_has_no_commits_and_is_dead(port: ConfluentKaf
 
 
 def test_a_deleted_group_is_listed_no_more(
-    port: ConfluentKafka, kafka_topic: TopicFactory, admin: AdminClient, deadline: Deadline
+    port: ConfluentKafka, kafka: KafkaCluster, kafka_topic: TopicFactory, admin: AdminClient, deadline: Deadline
 ) -> None:
     topic = kafka_topic()
-    commit(admin, f"{topic}-gone", topic, 1)
+    commit(kafka.bootstrap, f"{topic}-gone", topic, 1)
     assert f"{topic}-gone" in port.list_groups(deadline).groups
     admin.delete_consumer_groups([f"{topic}-gone"])[f"{topic}-gone"].result(20)
     assert f"{topic}-gone" not in port.list_groups(deadline).groups
@@ -235,7 +235,7 @@ def test_requests_are_counted_as_the_client_sends_them(
     topic = kafka_topic(partitions=4)
     groups = [f"{topic}-{number}" for number in range(20)]
     for group in groups:
-        commit(admin, group, topic, 0)
+        commit(kafka.bootstrap, group, topic, 0)
     sent: dict[str, int] = {}
 
     def note(text: str) -> None:

@@ -176,7 +176,7 @@ def _let_in(admin: AdminClient) -> None:
     producer.produce("trades", b"x", partition=0)
     assert producer.flush(20) == 0
     for group in ("risk", "hidden"):
-        commit(admin, group, "trades", 1)
+        commit(f"{broker.host}:{broker.port}", group, "trades", 1)
 
 
 def _set_password(admin: AdminClient, user: str, mechanism: ScramMechanism = ScramMechanism.SCRAM_SHA_256) -> None:
