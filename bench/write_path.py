@@ -64,7 +64,8 @@ class Rig:
             self.kafka.produce(topic, random.randint(20, 200), number)
             end = self.kafka.topics[topic].partitions[number].end
             for group in self.readers[topic]:
-                self.kafka.commit(group, topic, max(0, end - random.randint(0, 50)), number)
+                last = self.kafka.groups[group].commits[topic, number]
+                self.kafka.commit(group, topic, max(last, end - random.randint(0, 50)), number)
 
     def poll(self) -> dict[str, float]:
         from lag.collector import poll
