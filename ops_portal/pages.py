@@ -1,5 +1,6 @@
 """Pages that belong to no single app: overview, search, documentation, patterns, and the error pages."""
 
+import re
 from typing import Any
 
 import nh3
@@ -24,6 +25,7 @@ from ops_portal import overview
 from ops_portal.icons import ICONS
 from ops_portal.middleware import current_request_id
 
+_DOCUMENT_LINK = re.compile(r'href="(?:\./)?(?:docs/)?([A-Za-z0-9_-]+)\.md(#[^"]*)?"')
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 
@@ -63,7 +65,10 @@ def docs(request: HttpRequest, name: str = "README") -> HttpResponse:
     else:
         raise Http404("no such document")
     text = path.read_text() if path.exists() else "Nothing is written here yet."
-    body = mark_safe(nh3.clean(_MARKDOWN.render(text)))  # noqa: S308 - cleaned by nh3
+    html = _DOCUMENT_LINK.sub(
+        lambda link: f'href="{reverse("docs-page", args=[link[1]])}{link[2] or ""}"', nh3.clean(_MARKDOWN.render(text))
+    )
+    body = mark_safe(html)  # noqa: S308 - cleaned by nh3
     return render(request, "docs.html", {"name": name, "names": list(files), "body": body})
 
 
