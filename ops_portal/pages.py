@@ -6,7 +6,7 @@ from typing import Any
 import nh3
 from django import forms
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template import loader
 from django.urls import reverse
@@ -26,6 +26,7 @@ from ops_portal.icons import ICONS
 from ops_portal.middleware import current_request_id
 
 _DOCUMENT_LINK = re.compile(r'href="(?:\./)?(?:docs/)?([A-Za-z0-9_-]+)\.md(#[^"]*)?"')
+_DOCUMENT_PICTURE = re.compile(r'src="[A-Za-z0-9_/.-]*?([A-Za-z0-9_-]+\.png)"')
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 
@@ -68,8 +69,19 @@ def docs(request: HttpRequest, name: str = "README") -> HttpResponse:
     html = _DOCUMENT_LINK.sub(
         lambda link: f'href="{reverse("docs-page", args=[link[1]])}{link[2] or ""}"', nh3.clean(_MARKDOWN.render(text))
     )
+    html = _DOCUMENT_PICTURE.sub(lambda found: f'src="{reverse("docs-picture", args=[found[1]])}"', html)
     body = mark_safe(html)  # noqa: S308 - cleaned by nh3
     return render(request, "docs.html", {"name": name, "names": list(files), "body": body})
+
+
+@require_safe
+@signed_in("the pictures of the documentation are taken from the demo")
+def docs_picture(request: HttpRequest, name: str) -> FileResponse:
+    """A picture that a document shows."""
+    found = {path.name: path for path in (settings.BASE_DIR / "docs").rglob("*.png")}.get(name)
+    if found is None:
+        raise Http404("no such picture")
+    return FileResponse(found.open("rb"), content_type="image/png")
 
 
 class _PatternForm(forms.Form):

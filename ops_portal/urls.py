@@ -16,6 +16,7 @@ urlpatterns = [
     path("", include("lag.urls")),
     path("docs", pages.docs, name="docs"),
     path("docs/<str:name>", pages.docs, name="docs-page"),
+    path("docs/pictures/<str:name>", pages.docs_picture, name="docs-picture"),
     path("patterns", pages.patterns, name="patterns"),
     path("api/v1/docs", api_docs.reference, name="api-docs"),
     path("api/v1/", api.urls),
