@@ -28,7 +28,6 @@ START_SECONDS = 300  # the very first start fetches the jars
 
 TopicFactory = Callable[..., str]
 _names = itertools.count(1)
-_keepers: list["subprocess.Popen[bytes]"] = []  # kept so that Python does not complain of a child left running
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -76,7 +75,7 @@ def _start_keeper(directory: Path) -> None:
     ports, failed = directory / "ports", directory / "failed"
     if not failed.exists():
         with (directory / "keeper.log").open("ab") as log:
-            keeper = subprocess.Popen(  # ends by itself after this process; nobody waits for it
+            keeper = subprocess.Popen(
                 [sys.executable, "-m", "tests.kafka_keeper", directory, KAFKA_VAR],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
@@ -84,12 +83,13 @@ def _start_keeper(directory: Path) -> None:
                 stderr=log,
                 start_new_session=True,  # Ctrl-C goes to the tests; the broker follows when they are gone
             )
-        _keepers.append(keeper)
         wait_until(
             lambda: ports.exists() or failed.exists() or keeper.poll() is not None,
             seconds=START_SECONDS,
             step_seconds=0.05,
         )
+        if keeper.poll() is None:
+            keeper.returncode = 0  # it ends by itself after this process: Python need not complain that nobody waits
     if failed.exists():
         unavailable(failed.read_text(encoding="utf-8"))
     if not ports.exists():
