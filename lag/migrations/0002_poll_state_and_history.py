@@ -6,130 +6,179 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('clusters', '0001_initial'),
-        ('lag', '0001_initial'),
+        ("clusters", "0001_initial"),
+        ("lag", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='HistoryStatus',
+            name="HistoryStatus",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('job', models.CharField(max_length=20, unique=True)),
-                ('last_success_at', models.DateTimeField(null=True)),
-                ('error', models.CharField(blank=True, default='', max_length=500)),
-                ('failing_since', models.DateTimeField(null=True)),
-                ('counts', models.JSONField(default=dict)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("job", models.CharField(max_length=20, unique=True)),
+                ("last_success_at", models.DateTimeField(null=True)),
+                ("error", models.CharField(blank=True, default="", max_length=500)),
+                ("failing_since", models.DateTimeField(null=True)),
+                ("counts", models.JSONField(default=dict)),
             ],
         ),
         migrations.CreateModel(
-            name='LagState',
+            name="LagState",
             fields=[
-                ('cluster', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='lag_state', serialize=False, to='clusters.cluster')),
-                ('version', models.BigIntegerField(default=0)),
-                ('observed_at', models.DateTimeField(null=True)),
-                ('listed_at', models.DateTimeField(null=True)),
+                (
+                    "cluster",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="lag_state",
+                        serialize=False,
+                        to="clusters.cluster",
+                    ),
+                ),
+                ("version", models.BigIntegerField(default=0)),
+                ("observed_at", models.DateTimeField(null=True)),
+                ("listed_at", models.DateTimeField(null=True)),
             ],
         ),
         migrations.CreateModel(
-            name='StoredKnots',
+            name="StoredKnots",
             fields=[
-                ('topic', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='+', serialize=False, to='clusters.topic')),
-                ('data', models.BinaryField()),
-                ('version', models.BigIntegerField()),
+                (
+                    "topic",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="+",
+                        serialize=False,
+                        to="clusters.topic",
+                    ),
+                ),
+                ("data", models.BinaryField()),
+                ("version", models.BigIntegerField()),
             ],
         ),
         migrations.CreateModel(
-            name='StoredMemory',
+            name="StoredMemory",
             fields=[
-                ('group', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='+', serialize=False, to='lag.consumergroup')),
-                ('data', models.BinaryField()),
-                ('version', models.BigIntegerField()),
+                (
+                    "group",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="+",
+                        serialize=False,
+                        to="lag.consumergroup",
+                    ),
+                ),
+                ("data", models.BinaryField()),
+                ("version", models.BigIntegerField()),
             ],
         ),
         migrations.RemoveField(
-            model_name='consumergroup',
-            name='memory',
+            model_name="consumergroup",
+            name="memory",
         ),
         migrations.RemoveField(
-            model_name='consumergroup',
-            name='memory_slot',
+            model_name="consumergroup",
+            name="memory_slot",
         ),
         migrations.RemoveField(
-            model_name='grouptopic',
-            name='changed_at',
+            model_name="grouptopic",
+            name="changed_at",
         ),
         migrations.AddField(
-            model_name='consumergroup',
-            name='fresh',
+            model_name="consumergroup",
+            name="fresh",
             field=models.BooleanField(default=True),
         ),
         migrations.AddField(
-            model_name='consumergroup',
-            name='version',
+            model_name="consumergroup",
+            name="version",
             field=models.BigIntegerField(default=0),
         ),
         migrations.AddField(
-            model_name='grouptopic',
-            name='consume_rate',
+            model_name="grouptopic",
+            name="consume_rate",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='grouptopic',
-            name='verdict',
-            field=models.CharField(default='ok', max_length=20),
+            model_name="grouptopic",
+            name="verdict",
+            field=models.CharField(default="ok", max_length=20),
         ),
         migrations.AddField(
-            model_name='grouptopic',
-            name='version',
+            model_name="grouptopic",
+            name="version",
             field=models.BigIntegerField(default=0),
         ),
         migrations.RemoveField(
-            model_name='grouptopic',
-            name='rows',
+            model_name="grouptopic",
+            name="rows",
         ),
         migrations.AddField(
-            model_name='grouptopic',
-            name='rows',
+            model_name="grouptopic",
+            name="rows",
             field=models.BinaryField(default=bytes),
         ),
         migrations.CreateModel(
-            name='HistoryCoverage',
+            name="HistoryCoverage",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('minute', models.DateTimeField()),
-                ('offsets', django.contrib.postgres.fields.ArrayField(base_field=models.IntegerField(), size=None)),
-                ('cluster', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='clusters.cluster')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("minute", models.DateTimeField()),
+                ("offsets", django.contrib.postgres.fields.ArrayField(base_field=models.IntegerField(), size=None)),
+                (
+                    "cluster",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="clusters.cluster"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('cluster', 'minute'), name='lag_historycoverage_once_per_minute')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("cluster", "minute"), name="lag_historycoverage_once_per_minute")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='HistoryCycle',
+            name="HistoryCycle",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('shard', models.PositiveSmallIntegerField()),
-                ('data', models.BinaryField()),
-                ('cluster', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='clusters.cluster')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField()),
+                ("shard", models.PositiveSmallIntegerField()),
+                ("data", models.BinaryField()),
+                (
+                    "cluster",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="clusters.cluster"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('cluster', 'shard', 'at'), name='lag_historycycle_once_per_cycle')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("cluster", "shard", "at"), name="lag_historycycle_once_per_cycle")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='HistoryProgress',
+            name="HistoryProgress",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('level', models.CharField(max_length=10)),
-                ('done_until', models.DateTimeField(null=True)),
-                ('cluster', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='clusters.cluster')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("level", models.CharField(max_length=10)),
+                ("done_until", models.DateTimeField(null=True)),
+                (
+                    "cluster",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="clusters.cluster"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('cluster', 'level'), name='lag_historyprogress_once_per_cluster_level')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("cluster", "level"), name="lag_historyprogress_once_per_cluster_level"
+                    )
+                ],
             },
         ),
     ]

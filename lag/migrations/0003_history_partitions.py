@@ -35,6 +35,10 @@ class Migration(migrations.Migration):
         ),
         *(
             migrations.RunSQL(f"ALTER TABLE {name} ALTER COLUMN {column} SET STORAGE EXTERNAL", migrations.RunSQL.noop)
-            for name, column in (("lag_historycycle", "data"), ("lag_storedmemory", "data"), ("lag_storedknots", "data"))
+            for name, column in (
+                ("lag_historycycle", "data"),
+                ("lag_storedmemory", "data"),
+                ("lag_storedknots", "data"),
+            )
         ),
     ]

@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('lag', '0003_history_partitions'),
+        ("lag", "0003_history_partitions"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='groupevent',
-            name='seconds',
+            model_name="groupevent",
+            name="seconds",
             field=models.FloatField(null=True),
         ),
     ]

@@ -5,20 +5,23 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('lag', '0004_event_seconds'),
+        ("lag", "0004_event_seconds"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='lagstate',
-            name='unsaved_groups',
-            field=django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), default=list, size=None),
+            model_name="lagstate",
+            name="unsaved_groups",
+            field=django.contrib.postgres.fields.ArrayField(
+                base_field=models.BigIntegerField(), default=list, size=None
+            ),
         ),
         migrations.AddField(
-            model_name='lagstate',
-            name='unsaved_topics',
-            field=django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), default=list, size=None),
+            model_name="lagstate",
+            name="unsaved_topics",
+            field=django.contrib.postgres.fields.ArrayField(
+                base_field=models.BigIntegerField(), default=list, size=None
+            ),
         ),
     ]
