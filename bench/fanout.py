@@ -22,7 +22,10 @@ from typing import Any
 import orjson
 import psutil  # type: ignore[import-untyped]  # has no types
 
+from bench.report import goal, p95, row, scaled
+
 GOALS = {"cpu_us_per_delivery": 40.0, "kib_per_socket": 40.0, "p95_ms": 300.0, "lost": 0}
+_UNITS = {"cpu_us_per_delivery": "us", "kib_per_socket": "KiB", "p95_ms": "ms", "lost": "deliveries"}
 SOCKETS = 2000
 _OPEN_AT_ONCE = 50
 _HEADER = 2
@@ -161,8 +164,7 @@ async def load(port: int, pid: int, sockets: int, seconds: int) -> dict[str, Any
     behind = sum(socket.tick != last for socket in everybody)
     loaded_memory = server.memory_full_info().uss
     latencies = sorted(tally.latencies)
-    return {
-        "benchmark": "live_fanout",
+    figures = {
         "sockets": len(everybody),
         "seconds": seconds,
         "deliveries": tally.deliveries,
@@ -176,10 +178,11 @@ async def load(port: int, pid: int, sockets: int, seconds: int) -> dict[str, Any
         "kib_per_socket": round((memory - idle_memory) / sockets / 1024, 1),
         "kib_per_socket_loaded": round((loaded_memory - idle_memory) / sockets / 1024, 1),
         "p50_ms": round(latencies[len(latencies) // 2] * 1e3, 1),
-        "p95_ms": round(latencies[int(len(latencies) * 0.95)] * 1e3, 1),
+        "p95_ms": round(p95(latencies) * 1e3, 1),
         "max_ms": round(latencies[-1] * 1e3, 1),
-        "goals": GOALS,
     }
+    goals = {name: goal(float(figures[name]), limit, _UNITS[name]) for name, limit in GOALS.items()}
+    return row("live fan-out", goals, figures)
 
 
 async def _open(port: int, users: range, tally: Tally) -> list[Socket]:
@@ -205,10 +208,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sockets", type=int, default=0, help="default 2,000, times BENCH_SCALE")
     parser.add_argument("--seconds", type=int, default=30)
-    parser.add_argument("--port", type=int, default=18471)
     options = parser.parse_args()
-    scale = float(os.environ.get("BENCH_SCALE", "1"))
-    sockets = options.sockets or max(1, int(SOCKETS * scale))
+    sockets = options.sockets or scaled(SOCKETS)
 
     var = Path(tempfile.mkdtemp(prefix="ops-portal-bench-"))
     for name in ("DATABASE_URL", "VALKEY_URL"):
@@ -217,23 +218,23 @@ def main() -> int:
     os.environ["DJANGO_SETTINGS_MODULE"] = "ops_portal.settings.base"
 
     from ops_portal.lib import embedded, portal, processes
+    from ops_portal.lib.kafka_runner import free_ports
 
+    (port,) = free_ports(1)
     servers = embedded.RunningServers(var)
-    argv = [
-        word.replace("ops_portal.asgi:", "bench.fanout_app:") for word in portal.web_argv("127.0.0.1", options.port)
-    ]
+    argv = [word.replace("ops_portal.asgi:", "bench.fanout_app:") for word in portal.web_argv("127.0.0.1", port)]
     try:
         servers.start(durable=False)
         web = processes.spawn(argv, log=var / "log" / "web.log", env=dict(os.environ))
         servers.children.append((web, signal.SIGTERM))
         if not processes.wait_until(
-            lambda: web.poll() is not None or portal._web_answers("127.0.0.1", options.port), seconds=40
+            lambda: web.poll() is not None or portal._web_answers("127.0.0.1", port), seconds=40
         ):
             raise SystemExit(f"The web process does not answer; see {var}/log/web.log.")
 
         import bench.fanout_app  # noqa: F401 - loads the portal in this process, which publishes
 
-        report = asyncio.run(load(options.port, web.pid, sockets, options.seconds))
+        report = asyncio.run(load(port, web.pid, sockets, options.seconds))
     finally:
         servers.stop()
         shutil.rmtree(var, ignore_errors=True)

@@ -60,7 +60,9 @@ def _wait_for_ends(admin: AdminClient, topics: int, partitions: int) -> dict[tup
     while len(ends) < len(wanted):
         if time.monotonic() > until:
             raise TimeoutError(f"{len(wanted) - len(ends)} partitions still have no leader")
-        admin.list_topics(timeout=CALL_SECONDS)  # else the client goes on with what it knew before the topics were there
+        admin.list_topics(
+            timeout=CALL_SECONDS
+        )  # else the client goes on with what it knew before the topics were there
         for batch in _chunks([key for key in wanted if key not in ends], 1000):
             asked: dict[TopicPartition, Any] = {TopicPartition(*key): OffsetSpec.latest() for key in batch}
             for partition, future in admin.list_offsets(asked, request_timeout=CALL_SECONDS).items():

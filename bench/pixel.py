@@ -1,0 +1,62 @@
+"""Commit to pixel: from a commit sent to the broker until its figure is painted on the board in Chromium."""
+
+import random
+import time
+from typing import Any
+
+from bench.board import PIXEL_RECORDS, PIXEL_TOPIC, PIXELS, Served, pixel_group
+from bench.report import goal, note, p95, row, spread
+from bench.site import CLUSTER, PERIOD
+
+ROUNDS = 8  # periods over which the commits are spread, at random, so that every phase of the poll occurs
+_WAIT_SECONDS = 30
+# Looks at the rows after every change; what stands there is timed after the frame that shows it.
+_WATCH = """wanted => {
+  window.seen = {};
+  const look = () => {
+    for (const row of document.querySelectorAll("[data-board] tbody tr[data-key]")) {
+      const name = row.querySelector("th a")?.textContent;
+      if (!(name in wanted) || name in seen) continue;
+      if (row.querySelector(".col-lag_records")?.textContent !== wanted[name]) continue;
+      seen[name] = null;
+      requestAnimationFrame(() => setTimeout(() => { seen[name] = Date.now() / 1000; }));
+    }
+  };
+  new MutationObserver(look).observe(document.querySelector("[data-board] tbody"), {subtree: true, childList: true, characterData: true});
+}"""
+
+
+def measure(served: Served) -> dict[str, Any]:
+    """The row of the table."""
+    page = served.context.new_page()
+    page.goto(f"/lag/{CLUSTER}")
+    page.locator("[data-board][data-state=live]").wait_for(state="attached")
+    page.get_by_role("link", name=pixel_group(PIXELS - 1), exact=True).wait_for(state="visible")
+    wanted = {pixel_group(index): str(100 + index) for index in range(PIXELS)}
+    page.evaluate(_WATCH, wanted)
+    note(f"{PIXELS} commits over {ROUNDS * PERIOD} s")
+    moments = sorted(random.uniform(0, ROUNDS * PERIOD) for _ in range(PIXELS))
+    started, sent = time.monotonic(), {}
+    for moment, group in zip(moments, random.sample(sorted(wanted), PIXELS), strict=True):
+        time.sleep(max(0.0, started + moment - time.monotonic()))
+        unread = int(wanted[group])
+        sent[group] = served.traffic.commit_one(group, (PIXEL_TOPIC, 0), PIXEL_RECORDS - unread)
+    until = time.monotonic() + _WAIT_SECONDS
+    while len(seen := _seen(page)) < PIXELS and time.monotonic() < until:
+        page.wait_for_timeout(200)
+    page.close()
+    took = [seen[group] - at for group, at in sent.items() if group in seen]
+    missing = PIXELS - len(took)
+    return row(
+        "commit to pixel in Chromium",
+        {
+            "p95_seconds": goal(round(p95(took), 2) if not missing else None, PERIOD + 1.0, "s"),
+            "never_shown": goal(missing, 0, "commits"),
+        },
+        {"trials": PIXELS, "period_seconds": PERIOD, "seconds": spread(took, 2) if took else None},
+    )
+
+
+def _seen(page: Any) -> dict[str, float]:
+    found: dict[str, float | None] = page.evaluate("seen")
+    return {group: at for group, at in found.items() if at is not None}
