@@ -136,7 +136,8 @@ class Member:
         self._hold(paused=pace == 0)
         count = _MOST_RECORDS
         if pace:
-            self.allowance = min(self.allowance + pace * self._rate() * passed, 10 * self._rate() + 1)
+            earned = pace * self._rate() * passed
+            self.allowance = min(max(self.allowance, 0.0) + earned, 10 * self._rate() + 1)
             count = min(count, int(self.allowance))
         if count < 1:
             time.sleep(_POLL_SECONDS)

@@ -159,6 +159,32 @@ def test_stalled_group_reads_again_after_restore(
     assert wait_until(lambda: sum(committed("northgate-positions").values()) > held, seconds=20, step_seconds=0.3)
 
 
+def test_slowed_group_goes_on_reading_but_falls_behind(
+    traffic: subprocess.Popen[bytes],
+    var: Path,
+    kafka_cluster3: KafkaCluster,
+    committed: Callable[[str], dict[int, int]],
+) -> None:
+    answer = control.ask(var, "slow", group="northgate-positions", pace=0.2)
+    assert "20%" in answer
+
+    def lag() -> int:
+        consumer = Consumer({"bootstrap.servers": kafka_cluster3.bootstrap, "group.id": "demo-test"})
+        try:
+            return sum(
+                consumer.get_watermark_offsets(TopicPartition("portfolio.state", number), timeout=10)[1] - offset
+                for number, offset in committed("northgate-positions").items()
+            )
+        finally:
+            consumer.close()
+
+    before, behind = sum(committed("northgate-positions").values()), lag()
+    assert wait_until(lambda: lag() > behind + 200, seconds=60, step_seconds=0.5)
+    middle = sum(committed("northgate-positions").values())
+    assert middle > before
+    assert wait_until(lambda: sum(committed("northgate-positions").values()) > middle, seconds=20, step_seconds=0.5)
+
+
 def test_commands_that_make_no_sense_are_refused_with_a_reason(traffic: subprocess.Popen[bytes], var: Path) -> None:
     with pytest.raises(control.CommandRefused, match="There is no group 'nobody'"):
         control.ask(var, "crash", group="nobody")
