@@ -11,6 +11,7 @@ LABEL = 190.0  # left of the time axis
 ROW = 16.0
 TOP = 34.0
 MOST_ROWS = 24
+STOOD_SECONDS = 60.0  # a last commit that was older than this at the loss stands at the edge
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def lane_diagram(crash: Crash) -> Diagram:
         return round(LABEL + (min(max(at, start), end) - start) * scale, 1)
 
     ranked = sorted(
-        crash.partitions, key=lambda row: (-row.skipped, -(row.reread_at_most or 0), row.topic, row.partition)
+        crash.partitions, key=lambda row: (-(row.skipped or 0), -(row.reread_at_most or 0), row.topic, row.partition)
     )
     lanes = tuple(_lane(row, crash, TOP + index * ROW, x, end) for index, row in enumerate(ranked[:MOST_ROWS]))
     windows = [_window(crash.lost, "lost", x)]
@@ -87,6 +88,8 @@ def _span(crash: Crash) -> tuple[float, float]:
     times += [
         at for row in crash.partitions for at in (row.last_commit_read_at, row.first_commit_read_at) if at is not None
     ]
+    seen = [row.last_commit_seen_at for row in crash.partitions if row.last_commit_seen_at is not None]
+    times += [at for at in seen if at >= crash.lost.earliest - STOOD_SECONDS]
     times += [window.latest for window in (crash.rebalanced, crash.recovered) if window is not None]
     times += [crash.lag_peak_at] if crash.lag_peak_at is not None else []
     room = max(5.0, (max(times) - min(times)) * 0.06)
@@ -105,10 +108,10 @@ def _lane(row: Resumption, crash: Crash, y: float, x: Place, end: float) -> Lane
         held=Mark(LABEL, max(0.0, round(lost - LABEL, 1)), "held by the lost member"),
         gap=Mark(lost, max(0.0, round(until - lost, 1)), "no commit seen"),
         resumed=Mark(until, max(0.0, round(x(end) - until, 1)), "read again") if resumed_at is not None else None,
-        last_commit=_commit(row.last_commit, row.last_commit_read_at, "last commit", x),
+        last_commit=_commit(row.last_commit, row.last_commit_seen_at or row.last_commit_read_at, "last commit", x),
         first_commit=_commit(row.first_commit, row.first_commit_read_at, "first commit after", x),
         reread=f"at most {row.reread_at_most} read twice" if row.reread_at_most else "",
-        skipped=f"{row.skipped} never read" if row.skipped else "",
+        skipped=f"{row.skipped} skipped" if row.skipped else "",
     )
 
 

@@ -27,6 +27,7 @@ class Parts(NamedTuple):
     committed: tuple[Number, ...]
     lag: tuple[Number, ...]
     since: tuple[float | None, ...]  # unread since, seconds since the epoch; 0.0 = caught up
+    lost: tuple[int, ...] = ()  # records below the log start that were never read; empty = none of any partition
 
 
 class Sample(NamedTuple):
@@ -101,6 +102,7 @@ def _plain(sample: Sample) -> list[Any]:
     if sample.parts is not None:
         parts = sample.parts
         plain += [parts.numbers, parts.committed, parts.lag, [_tenths(since, at) for since in parts.since]]
+        plain += [parts.lost] if any(parts.lost) else []
     return plain
 
 
@@ -108,9 +110,10 @@ def _sample(at: float, plain: Sequence[Any]) -> Sample:
     lag, lag_max, tenths, produce, consume, members, verdict = plain[:7]
     parts = None
     if len(plain) > 7:
-        numbers, committed, part_lag, part_tenths = plain[7:]
+        numbers, committed, part_lag, part_tenths, *more = plain[7:]
         since = tuple(_since(value, at) for value in part_tenths)
-        parts = Parts(tuple(numbers), tuple(committed), tuple(part_lag), since)
+        lost = tuple(value or 0 for value in more[0]) if more and any(more[0]) else ()
+        parts = Parts(tuple(numbers), tuple(committed), tuple(part_lag), since, lost)
     return Sample(
         at, lag, lag_max, _since(tenths, at), _rate(produce), _rate(consume), members,
         None if verdict == GAP else VERDICTS[verdict], parts,
@@ -147,8 +150,8 @@ def samples_encode(start: float, samples: Sequence[Sample]) -> bytes:
     numbers = sorted({number for row in plain if len(row) > 7 for number in row[7]})
     if numbers:
         columns.append(numbers)
-        for kind in (8, 9, 10):
-            by_sample = [dict(zip(row[7], row[kind], strict=True)) if len(row) > 7 else {} for row in plain]
+        for kind in (8, 9, 10, 11) if any(len(row) > 11 for row in plain) else (8, 9, 10):
+            by_sample = [dict(zip(row[7], row[kind], strict=True)) if len(row) > kind else {} for row in plain]
             columns.append([_packed([found.get(number) for found in by_sample]) for number in numbers])
     return _squeeze(columns)
 
@@ -158,7 +161,7 @@ def samples_decode(data: bytes, start: float, *, parts: bool = True) -> list[Sam
     count, packed_offsets, *columns = _loosen(data)
     offsets = _unpacked(packed_offsets, count)
     plain = [_unpacked(column, count) for column in columns[:7]]
-    numbers, packed_parts = (columns[7], columns[8:11]) if parts and len(columns) > 7 else ([], [])
+    numbers, packed_parts = (columns[7], columns[8:12]) if parts and len(columns) > 7 else ([], [])
     per_kind = [list(zip(*(_unpacked(column, count) for column in kind), strict=True)) for kind in packed_parts]
     samples = []
     for index, offset in enumerate(offsets):

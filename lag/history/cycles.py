@@ -1,7 +1,7 @@
 """What a poll adds to history: the samples that changed, in a handful of rows that `pack` soon turns into blocks."""
 
 from clusters.ports import GroupType
-from lag.compute.types import GroupSummary, TopicResult
+from lag.compute.types import GroupSummary, PartitionResult, TopicResult
 from lag.cycle import Cycle
 from lag.history.blocks import Parts, Sample, cycle_encode, gap
 from lag.history.levels import SHARDS, shard_of
@@ -11,6 +11,7 @@ from ops_portal.lib.bulk import copied
 from ops_portal.lib.clock import as_datetime
 
 KEYFRAME_SECONDS = 3600
+LOST = PartitionResult._fields.index("lost")
 
 
 def cycle_append(known: Known, cycle: Cycle, cluster_id: int) -> int:
@@ -37,7 +38,7 @@ def cycle_append(known: Known, cycle: Cycle, cluster_id: int) -> int:
         _add(shards, known, group.id, 0, _total(result.summary, cycle.at))
         for topic in result.topics:
             entry = known.topics.get(topic.topic)
-            if entry is not None:
+            if entry is not None and not _same(known, (group.id, entry.id), topic, result.summary.members):
                 _add(shards, known, group.id, entry.id, _of_topic(topic, result.summary, cycle.at))
         known.gaps.discard(group.id)
     _add_gaps(shards, known, cycle.at, gone)
@@ -45,6 +46,13 @@ def cycle_append(known: Known, cycle: Cycle, cluster_id: int) -> int:
     rows = [(cluster_id, at, shard, cycle_encode(found)) for shard, found in enumerate(shards) if found or not shard]
     copied("lag_historycycle", "cluster_id, at, shard, data", ["int8", "timestamptz", "int2", "bytea"], rows)
     return sum(len(row[3]) for row in rows)
+
+
+def _same(known: Known, series: tuple[int, int], topic: TopicResult, members: int | None) -> bool:
+    """Whether the newest sample of the series was taken from this very result: most topics rest while others move."""
+    before = known.sampled_from.get(series)
+    known.sampled_from[series] = topic, members
+    return before is not None and before[0] is topic and before[1] == members and series in known.sampled
 
 
 def _add(
@@ -77,7 +85,9 @@ def _total(summary: GroupSummary, at: float) -> Sample:
 
 
 def _of_topic(topic: TopicResult, summary: GroupSummary, at: float) -> Sample:
-    _, numbers, committed, _, _, _, lag, unread_since, _, methods, *_ = zip(*topic.partitions, strict=True)  # by column
+    columns = tuple(zip(*topic.partitions, strict=True))
+    _, numbers, committed, _, _, _, lag, unread_since, _, methods, *_ = columns
+    lost = columns[LOST]
     since = tuple(
         0.0 if method is Method.CAUGHT_UP else value for value, method in zip(unread_since, methods, strict=True)
     )
@@ -90,7 +100,7 @@ def _of_topic(topic: TopicResult, summary: GroupSummary, at: float) -> Sample:
         _cut(topic.consume_rate),
         summary.members,
         topic.verdict,
-        Parts(numbers, committed, lag, since),
+        Parts(numbers, committed, lag, since, lost if any(lost) else ()),
     )
 
 

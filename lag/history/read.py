@@ -78,7 +78,7 @@ def raw_samples(
     samples: list[Sample] = []
     for at, data in _blocks(RAW, series, from_hour, end):
         samples += samples_decode(data, at.timestamp(), parts=parts)
-    polls = _polls(cluster_id, start, end)
+    polls = polls_between(cluster_id, start, end)
     shards = {0, shard_of(series.group_id, series.topic_id)}
     wanted = (series.group_id, series.topic_id)
     cycles = HistoryCycle.objects.filter(
@@ -93,7 +93,8 @@ def raw_samples(
     return sorted(samples, key=lambda sample: sample.at), sorted(polls)
 
 
-def _polls(cluster_id: int, start: datetime, end: datetime) -> list[float]:
+def polls_between(cluster_id: int, start: datetime, end: datetime) -> list[float]:
+    """When the cluster was polled in the packed part of [start, end), oldest first."""
     first, last = start.timestamp(), end.timestamp()
     minutes = HistoryCoverage.objects.filter(cluster_id=cluster_id, minute__gte=RAW.block_of(start), minute__lt=end)
     found = (
@@ -129,7 +130,7 @@ def newest_totals(
     )
     for group_id, at, data in rows:
         samples[group_id] += samples_decode(bytes(data), at.timestamp())
-    polls = _polls(cluster_id, start, end)
+    polls = polls_between(cluster_id, start, end)
     cycles = HistoryCycle.objects.filter(cluster_id=cluster_id, shard=0, at__gte=from_hour, at__lt=end).order_by("at")
     for at, data in cycles.values_list("at", "data"):
         if at >= start:

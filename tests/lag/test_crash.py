@@ -2,7 +2,7 @@
 
 from clusters.ports import Partition
 from lag.compute import GroupEvent
-from lag.crash import Crash, GroupSample, PartitionSample, crashes
+from lag.crash import Crash, GroupSample, PartitionSample, crash_of, losses_of
 from lag.verdicts import EventKind, Verdict
 from tests.lag.corpus import Scene, replay, split
 
@@ -22,6 +22,12 @@ def lag(*values: tuple[float, int]) -> list[GroupSample]:
     return [
         GroupSample(at, records, Verdict.OK if records < 1000 else Verdict.FALLING_BEHIND) for at, records in values
     ]
+
+
+def crashes(
+    events: list[GroupEvent], rows: dict[Partition, list[PartitionSample]], samples: list[GroupSample]
+) -> list[Crash]:
+    return [crash_of(loss, events, rows, samples) for loss in losses_of(events)][::-1]
 
 
 def only(found: list[Crash]) -> Crash:
@@ -44,7 +50,8 @@ def test_each_partition_shows_where_it_stopped_and_where_it_went_on() -> None:
     (resumed,) = crash.partitions
     assert (resumed.topic, resumed.partition) == A
     assert (resumed.last_commit, resumed.last_commit_read_at) == (120, 95)
-    assert (resumed.first_commit, resumed.first_commit_read_at) == (125, 110)
+    assert resumed.last_commit_seen_at == 95
+    assert (resumed.first_commit, resumed.first_commit_earliest, resumed.first_commit_read_at) == (125, 105, 110)
     assert (resumed.end_at_loss, resumed.reread_at_most, resumed.skipped) == (150, 30, 0)
     assert (crash.members, crash.lost.earliest, crash.lost.latest, crash.detected_at) == (("m-1",), 95, 100, 100)
 
@@ -61,6 +68,8 @@ def test_records_are_skipped_only_where_nobody_can_have_read_them() -> None:
     assert only(crashes([left(100, "m-1", A)], jumped, [])).skipped == 0
     below_start = {A: [sample(95, 100, 500), sample(110, 450, 500, start=400)]}
     assert only(crashes([left(100, "m-1", A)], below_start, [])).skipped == 300
+    seen_before = {A: [sample(95, 100, 500), sample(105, 100, 500, start=300), PartitionSample(110, 450, None, 500)]}
+    assert only(crashes([left(100, "m-1", A)], seen_before, [])).skipped == 200
     reset = GroupEvent(EventKind.SKIPPED, 105, 110, *A, None, 100, 500, 400)
     assert only(crashes([left(100, "m-1", A), reset], jumped, [])).skipped == 400
 
@@ -92,6 +101,25 @@ def test_members_that_go_together_are_one_crash_and_the_newest_comes_first() -> 
     found = crashes([left(100, "m-1", A), left(105, "m-2", B), left(900, "m-3", A)], {}, [])
     assert [crash.members for crash in found] == [("m-3",), ("m-1", "m-2")]
     assert (found[1].lost.earliest, found[1].lost.latest) == (95, 105)
+
+
+def test_what_was_not_read_is_unknown_and_not_none() -> None:
+    crash = only(crashes([left(100, "m-1", A, B)], {A: [sample(105, 7, 9)]}, []))
+    assert (crash.reread_at_most, crash.skipped, crash.unknown) == (None, None, 2)
+    partly = only(crashes([left(100, "m-1", A, B)], {A: [sample(95, 7, 9), sample(110, 9, 9)]}, []))
+    assert (partly.reread_at_most, partly.skipped, partly.unknown) == (2, 0, 1)
+
+
+def test_a_partition_with_nothing_to_read_waits_for_nothing() -> None:
+    idle, waiting = only(crashes([left(100, "m", A, B)], {A: [sample(95, 7, 7)], B: [sample(95, 7, 8)]}, [])).partitions
+    assert (idle.waits, waiting.waits) == (False, True)
+
+
+def test_a_commit_between_two_losses_belongs_to_the_first() -> None:
+    rows = {A: [sample(95, 10, 20), sample(100, 10, 30), sample(195, 30, 40), sample(200, 30, 50), sample(210, 60, 60)]}
+    second, first = crashes([left(100, "m-1", A), left(200, "m-2", A)], rows, [])
+    assert [row.first_commit for row in first.partitions] == [30]
+    assert [(row.last_commit, row.first_commit, row.reread_at_most) for row in second.partitions] == [(30, 60, 20)]
 
 
 def test_no_loss_no_crash() -> None:

@@ -39,7 +39,9 @@ tenths = st.none() | st.just(0.0) | st.integers(1, 10**7).map(lambda value: 1_70
 rates = st.none() | st.integers(0, 10**9).map(lambda value: value / 100)
 verdicts = st.sampled_from(list(Verdict))
 parts = st.lists(
-    st.tuples(st.integers(0, 10_000), offsets, offsets, tenths), unique_by=lambda row: row[0], max_size=5
+    st.tuples(st.integers(0, 10_000), offsets, offsets, tenths, st.just(0) | st.integers(0, 2**40)),
+    unique_by=lambda row: row[0],
+    max_size=5,
 ).map(
     lambda rows: (
         Parts(*(tuple(column) for column in zip(*sorted(rows, key=lambda row: row[0]), strict=True))) if rows else None
@@ -54,10 +56,11 @@ def close(left: Sample, right: Sample) -> bool:
     def known(sample: Sample) -> tuple[object, ...]:
         by_number = {}
         if sample.parts is not None:
+            lost = sample.parts.lost or (0,) * len(sample.parts.numbers)
             by_number = {
-                number: (committed, lag, None if since is None else round(since, 1))
-                for number, committed, lag, since in zip(*sample.parts, strict=True)
-                if (committed, lag, since) != (None, None, None)
+                number: (committed, lag, None if since is None else round(since, 1), below)
+                for number, committed, lag, since, below in zip(*sample.parts[:4], lost, strict=True)
+                if (committed, lag, since, below) != (None, None, None, 0)
             }
         since = None if sample.since is None else round(sample.since, 1)
         return (round(sample.at, 3), *sample[1:3], since, *sample[4:8], by_number)
