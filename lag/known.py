@@ -7,6 +7,7 @@ from clusters.ports import CommittedOffsets, GroupState, GroupType, Partition
 from lag.compute.log import ClusterLog
 from lag.compute.memory import GroupMemory
 from lag.compute.slo import Standing
+from lag.compute.types import TopicResult
 from lag.verdicts import Verdict
 
 
@@ -18,6 +19,7 @@ class KnownGroup:
     memory: GroupMemory
     meta: tuple[object, ...] = ()  # stored columns that are not part of the computed summary
     topics: dict[int, int] = field(default_factory=dict)  # topic row id -> hash of the stored row
+    taken: dict[int, TopicResult] = field(default_factory=dict)  # topic row id -> result that its row was made from
     described_state: GroupState | None = None
     described_type: GroupType | None = None
     assigned: frozenset[Partition] = frozenset()
@@ -63,6 +65,7 @@ class Known:
     metadata_topics: dict[str, int] = field(default_factory=dict)  # partitions by topic name
     describe_from: str = ""  # round-robin position, a group name
     sampled: dict[tuple[int, int], int] = field(default_factory=dict)  # series -> hash of the newest sample
+    sampled_from: dict[tuple[int, int], tuple[TopicResult, int | None]] = field(default_factory=dict)  # and what it shows
     sampled_hour: int = -1
     standings: dict[tuple[int, int], Standing] = field(default_factory=dict)  # (SLO, group)
     standings_stored: dict[tuple[int, int], float] = field(default_factory=dict)

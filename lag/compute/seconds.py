@@ -113,9 +113,8 @@ def next_question(log: PartitionLog, offset: int, now: float) -> tuple[float, fl
     found = window(log, offset)
     if found is None or found.skewed:
         return None
-    asked = {answer.asked for answer in log.evidence}
     if found.low is None:
-        return None if 0.0 in asked else (0.0, math.inf)
+        return None if any(answer.asked == 0.0 for answer in log.evidence) else (0.0, math.inf)
     wanted = tolerance(found.high, now)
     width = found.high - found.low
     if width / 2 <= wanted:
@@ -128,6 +127,7 @@ def next_question(log: PartitionLog, offset: int, now: float) -> tuple[float, fl
         oldest, newest = now - found.low, max(now - found.high, wanted)
         at = now - math.sqrt(oldest * newest) if oldest > 2 * newest else found.low + width / 2
     at = round(at, 3)
+    asked = [answer.asked for answer in log.evidence]
     if at in asked:
         at = round(found.low + width / 2, 3)
     return None if at in asked else (at, width / 2 / wanted)
@@ -156,14 +156,16 @@ class LookUps:
         """Note the first unread records of a group whose produce time is not known well enough."""
         if not committed or (memory.is_quiet(committed, self.log) and not memory.searching):
             return
-        logs, parts = self.log.partitions, memory.parts
+        logs, parts, changed = self.log.partitions, memory.parts, self.log.changed
         for partition, offset in committed.items():
+            part = parts.get(partition)
+            if part is not None and part.settled and offset == part.committed and partition not in changed:
+                continue
             log = logs.get(partition)
             if log is None or log.start is None:
                 continue
             end = log.measured(settings.read_committed)
             position = max(offset, log.start)
-            part = parts.get(partition)
             if end is None or position >= end or (part is not None and part.knows(position)):
                 continue
             self._wanted.setdefault(partition, set()).add(position)

@@ -93,7 +93,7 @@ def _load_groups(known: Known, since: int, unsaved: set[int]) -> None:
         if entry is None or entry.id != pk or version > since:
             entry = entry if entry is not None and entry.id == pk else KnownGroup(pk, GroupMemory(name))
             entry.meta = _meta(kind, state, client_id, conflict, error_code, fresh)
-            entry.topics = {}
+            entry.topics, entry.taken = {}, {}
             renewed[pk] = entry
         stored[name] = entry
     known.groups, known.unsaved_groups = stored, unsaved
@@ -420,6 +420,9 @@ def _store_group_topics(known: Known, cycle: Cycle, changed: Iterable[str], vers
         for topic in result.topics:
             topic_id = known.topics[topic.topic].id
             seen.add(topic_id)
+            if topic_id in group.topics and group.taken.get(topic_id) is topic:  # nothing in it has moved
+                continue
+            group.taken[topic_id] = topic
             row = _group_topic_row(group.id, topic_id, topic)
             mark = hash(row)
             if group.topics.get(topic_id) != mark:
@@ -428,6 +431,7 @@ def _store_group_topics(known: Known, cycle: Cycle, changed: Iterable[str], vers
         for topic_id in group.topics.keys() - seen:
             gone.append((group.id, topic_id))
             del group.topics[topic_id]
+            group.taken.pop(topic_id, None)
     if gone:
         ran(
             "DELETE FROM lag_grouptopic WHERE (group_id, topic_id) IN (SELECT * FROM unnest(%s::bigint[], %s::bigint[]))",
