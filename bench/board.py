@@ -140,7 +140,7 @@ class Ticker(threading.Thread):
                 self.traffic.flush()
                 self.traffic.commit(
                     {
-                        visible_group(number): {place(number): end - random.randint(0, 60)}
+                        visible_group(number): {place(number): max(3, end - random.randint(0, 60))}
                         for number, end in ends.items()
                     }
                 )
@@ -242,10 +242,12 @@ def _metrics(session: Any) -> dict[str, float]:
 
 def _read_deltas(served: Served, deltas: list[dict[str, int]]) -> None:
     from websockets.sync.client import connect
+    from websockets.typing import Origin
 
     params = {"cluster": CLUSTER, "q": "a.row-", "limit": VISIBLE}
     url = f"{served.address.replace('http', 'ws')}/ws/live/"
-    with connect(url, additional_headers={"Cookie": served.cookie}, origin=served.address, compression=None) as socket:  # type: ignore[arg-type]  # a NewType
+    headers = {"Cookie": served.cookie}
+    with connect(url, additional_headers=headers, origin=Origin(served.address), compression=None) as socket:
         socket.send(json.dumps({"type": "hello", "proto": 1}))
         socket.send(json.dumps({"type": "sub", "id": "v", "view": "lag.board", "params": params}))
         until = time.monotonic() + TICKS * PERIOD

@@ -84,7 +84,7 @@ class Cycles:
             raise RuntimeError(f"a poll ended as {run.status}: {run.error} {run.entity_errors[:2]}")
         time.sleep(0.1)  # what the worker does after noting the end is part of the cycle's CPU
         return {
-            "wall": (run.ended_at - run.started_at).total_seconds(),
+            "wall": ((run.ended_at or run.started_at) - run.started_at).total_seconds(),
             "cpu": self._cpu() - cpu,
             "counts": run.counts,
             "requests": run.requests,

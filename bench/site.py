@@ -87,7 +87,7 @@ class Site:
         wanted = {child.name: child for child in portal.portal_children("127.0.0.1", self.port)}
         for name in names:
             child = wanted[name]
-            self.spawn(name, [str(word) for word in child.argv])
+            self.spawn(name, [str(word) for word in child.argv], child.env)
             if child.ready and not processes.wait_until(child.ready, seconds=60):
                 raise RuntimeError(f"{name} is not ready: {self.log(name).read_text()[-2000:]}")
 
