@@ -1,0 +1,1 @@
+"""The parts of what a poll stores and a worker loads; lag.services.state puts them together."""
