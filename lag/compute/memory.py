@@ -223,7 +223,7 @@ class GroupMemory:
     @property
     def longest_interval(self) -> float:
         """Longest commit interval over all partitions, for those that have shown none of their own."""
-        return max((part.longest_interval for part in self.parts.values()), default=0.0)
+        return max((max(part.intervals) for part in self.parts.values() if part.intervals), default=0.0)
 
     def to_plain(self) -> dict[str, Any]:
         """JSON values for storage."""
