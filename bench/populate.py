@@ -56,7 +56,7 @@ def _wait_for_ends(admin: AdminClient, topics: int, partitions: int) -> dict[tup
     """End offset of every partition, as soon as each has a leader."""
     wanted = [(topic_name(index), number) for index in range(topics) for number in range(partitions)]
     ends: dict[tuple[str, int], int] = {}
-    until = time.monotonic() + 2 * CALL_SECONDS
+    until = time.monotonic() + 5 * CALL_SECONDS
     while len(ends) < len(wanted):
         if time.monotonic() > until:
             raise TimeoutError(f"{len(wanted) - len(ends)} partitions still have no leader")
