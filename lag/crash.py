@@ -16,6 +16,8 @@ LOSSES_TOGETHER_SECONDS = 15.0  # members that go within this time are one crash
 RECOVERY_LIMIT_SECONDS = 3600.0
 NORMAL_SHARE = 1.2  # back to normal: no more unread than this share of what was usual before, and some records of slack
 NORMAL_SLACK = 100
+USUAL_SECONDS = 300.0  # before the loss
+USUAL_QUANTILE = 0.75  # not the most: a member is dead for up to its session timeout before it is lost
 ROUNDING_SECONDS = 0.002  # samples know the time of their poll to a millisecond
 
 
@@ -256,12 +258,13 @@ def _lag(
     samples: Sequence[GroupSample], lost: Window, until: float
 ) -> tuple[int | None, int | None, float | None, Window | None]:
     """(usual lag before, peak, when, back to normal)."""
-    usual = [
+    usual = sorted(
         sample.lag_records
         for sample in samples
-        if sample.at <= lost.earliest + ROUNDING_SECONDS and sample.lag_records is not None
-    ]
-    before = max(usual[-12:], default=None)
+        if lost.earliest - USUAL_SECONDS <= sample.at <= lost.earliest + ROUNDING_SECONDS
+        and sample.lag_records is not None
+    )
+    before = usual[int(len(usual) * USUAL_QUANTILE)] if usual else None
     normal = NORMAL_SLACK + int(NORMAL_SHARE * (before or 0))
     peak: tuple[int, float] | None = None
     previous = lost.latest

@@ -10,7 +10,16 @@ from accounts.policies import Person, Scope, scope_of
 from clusters.models import Cluster, Topic
 from clusters.ports import Partition
 from lag.compute.types import GroupEvent as Event
-from lag.crash import RECOVERY_LIMIT_SECONDS, Crash, GroupSample, Loss, PartitionSample, crash_of, losses_of
+from lag.crash import (
+    RECOVERY_LIMIT_SECONDS,
+    USUAL_SECONDS,
+    Crash,
+    GroupSample,
+    Loss,
+    PartitionSample,
+    crash_of,
+    losses_of,
+)
 from lag.history.blocks import Parts
 from lag.history.readings import Reading, group_readings
 from lag.models import ConsumerGroup, GroupEvent, GroupTopic
@@ -21,7 +30,6 @@ from ops_portal.lib.clock import as_datetime
 
 MOST_CRASHES = 5
 LOOK_BACK = timedelta(hours=24)
-BEFORE_SECONDS = 300.0  # what was usual, and since when the last commit stood
 RESUMED_SECONDS = (600.0, RECOVERY_LIMIT_SECONDS)  # how long to look for commits; longer only while some are missing
 _KINDS = (
     EventKind.MEMBER_LEFT, EventKind.MEMBER_JOINED, EventKind.REBALANCE, EventKind.REWOUND, EventKind.SKIPPED,
@@ -48,7 +56,7 @@ def group_crashes(user: Person, cluster: Cluster, group: ConsumerGroup) -> list[
 
 
 def _crash(scope: Scope, cluster: Cluster, group: ConsumerGroup, loss: Loss, events: list[Event]) -> Crash:
-    start = as_datetime(loss.window.earliest - BEFORE_SECONDS)
+    start = as_datetime(loss.window.earliest - USUAL_SECONDS)
     totals = group_readings(cluster.pk, group.pk, [0], start, _end(loss, RECOVERY_LIMIT_SECONDS))[0]
     samples = [GroupSample(at, sample.lag, sample.verdict) for at, sample in totals if sample.verdict is not None]
     topics = _topics(cluster, group, loss)

@@ -92,6 +92,15 @@ def test_rebalance_lag_peak_and_recovery_are_windows_between_readings() -> None:
     assert (crash.recovery_seconds.earliest, crash.recovery_seconds.latest) == (10, 20)
 
 
+def test_what_is_usual_is_not_what_a_dead_member_left_unread_before_it_was_missed() -> None:
+    quiet = [(float(at), 50) for at in range(-200, 55, 5)]
+    dead = [(float(at), 20 * (at - 50)) for at in range(55, 120, 5)]
+    crash = only(crashes([left(100, "m-1", A)], {}, lag(*quiet, *dead, (120, 300), (125, 140))))
+    assert crash.lag_before == 50
+    assert crash.recovered is not None
+    assert (crash.recovered.earliest, crash.recovered.latest) == (120, 125)
+
+
 def test_a_group_that_is_not_back_to_normal_has_not_recovered() -> None:
     crash = only(crashes([left(100, "m-1", A)], {}, lag((95, 10), (100, 900), (200, 5000))))
     assert (crash.recovered, crash.recovery_seconds, crash.lag_peak) == (None, None, 5000)
