@@ -12,7 +12,7 @@ from threading import Event, Thread
 import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
-from clusters.ports import CommittedOffsets, FoundOffsets, KafkaPort, OffsetSpec, Partition
+from clusters.ports import CommittedOffsets, FoundOffsets, GroupListings, KafkaPort, OffsetSpec, Partition
 from ops_portal.lib.kafka_runner import KafkaCluster
 from ops_portal.lib.processes import wait_until
 from ops_portal.lib.resilience import Deadline
@@ -35,11 +35,18 @@ class LooksOn:
     port: KafkaPort
     commits: tuple[float, float] = (0.0, 0.0)
     ends: tuple[float, float] = (0.0, 0.0)
+    listed: frozenset[str] = frozenset()
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.port, name)
 
+    def list_groups(self, deadline: Deadline) -> GroupListings:
+        found = self.port.list_groups(deadline)
+        self.listed = frozenset(found.groups)
+        return found
+
     def committed(self, groups: Collection[str], deadline: Deadline) -> Mapping[str, CommittedOffsets]:
+        assert self.listed.issuperset(groups)  # the client may crash when asked for a group that no broker has told of
         begin = now()
         found = self.port.committed(groups, deadline)
         self.commits = begin, now()
