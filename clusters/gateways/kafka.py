@@ -22,7 +22,7 @@ from confluent_kafka.cimpl import _AdminClientImpl as Calls  # see kafka_calls
 
 from clusters.gateways.kafka_calls import Answer, Reply, in_flight
 from clusters.gateways.kafka_client import KafkaClient
-from clusters.gateways.kafka_errors import MOVED, TIMED_OUT, entity_error, error_name, late
+from clusters.gateways.kafka_errors import MOVED, TIMED_OUT, entity_error, error_name, late, leaderless
 from clusters.ports import (
     Broker,
     CommittedOffsets,
@@ -89,6 +89,7 @@ class ConfluentKafka:
         self._client.refreshed()
         topics: dict[str, TopicMeta] = {}
         leaders: dict[Partition, int] = {}
+        without: set[Partition] = set()
         errors: list[EntityError] = []
         for name, topic in found.topics.items():
             if topic.error is not None:
@@ -99,13 +100,15 @@ class ConfluentKafka:
                 leader = partition.leader
                 if leader >= 0:
                     leaders[name, number] = leader
+                else:
+                    without.add((name, number))
                 partitions.append(
                     PartitionMeta(
                         number, leader if leader >= 0 else None, tuple(partition.replicas), tuple(partition.isrs)
                     )
                 )
             topics[name] = TopicMeta(name, tuple(partitions))
-        self._client.leaders = leaders
+        self._client.leaders, self._client.leaderless = leaders, frozenset(without)
         self._client.brokers = max(1, len(found.brokers))
         brokers = tuple(
             Broker(broker.id, str(broker.host), broker.port)
@@ -250,11 +253,15 @@ class ConfluentKafka:
             failed |= self._list_once(again, deadline, read_committed, offsets, read_at)
         if any(error is None or error_name(error) in TIMED_OUT for error in failed.values()):
             self._client.late()
-        errors = tuple(
-            late(_name(partition)) if error is None else entity_error(_name(partition), error)
-            for partition, error in failed.items()
-        )
+        errors = tuple(self._partition_error(partition, error) for partition, error in failed.items())
         return FoundOffsets(offsets, read_at, errors)
+
+    def _partition_error(self, partition: Partition, error: object) -> EntityError:
+        if error is None:
+            return late(_name(partition))
+        if partition in self._client.leaderless:
+            return leaderless(_name(partition))
+        return entity_error(_name(partition), error)
 
     def _list_once(
         self,

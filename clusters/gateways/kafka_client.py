@@ -43,6 +43,7 @@ class KafkaClient:
     extra: Mapping[str, object] = field(default_factory=dict)  # settings of tests
     made_at: float = field(default_factory=time.monotonic)
     leaders: Mapping[Partition, int] = field(default_factory=dict)  # of the newest metadata
+    leaderless: frozenset[Partition] = frozenset()  # likewise; the client calls these unknown
     brokers: int = 1
     # After the loss of a broker the client asks the dead one on and on until it is made to read the metadata again.
     lost_touch: bool = True

@@ -115,6 +115,11 @@ def late(entity: str) -> EntityError:
     return EntityError(entity, "timeout", _sentence(_ENTITY_SENTENCES["timeout"], entity))
 
 
+def leaderless(entity: str) -> EntityError:
+    """The error of a partition that no broker leads at the moment."""
+    return EntityError(entity, "leader_unavailable", _sentence(_ENTITY_SENTENCES["leader_unavailable"], entity))
+
+
 def _words(entity: str) -> str:
     return entity.replace(":", " ", 1)
 
