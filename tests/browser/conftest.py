@@ -56,7 +56,7 @@ class Site:
         assert self.world.stdout.readline().strip() == command, "the world ended"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The portal as in production: hashed static files, uvicorn, a database and keys of its own."""
     directory = tmp_path_factory.mktemp("browser")
@@ -114,7 +114,7 @@ def _answers(port: int) -> bool:
         return False
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine")

@@ -49,7 +49,7 @@ class Live:
 
     def commit(self, group: str, offsets: dict[tuple[str, int], int]) -> None:
         for (topic, number), offset in offsets.items():
-            commit(self.admin, f"{self.prefix}-{group}", topic, offset, number)
+            commit(self.kafka.bootstrap, f"{self.prefix}-{group}", topic, offset, number)
 
     def poll(self) -> PollReport:
         """One poll that the broker answers; one that has just made its offsets topic says for a moment that it loads."""

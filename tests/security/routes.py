@@ -64,6 +64,7 @@ ROUTES: dict[str, Route] = {
     "search": Route(ANYBODY_IN, queries=("q=solo", "q=south", "q=compl", "q=orders", "q=n", "q=88")),
     "docs": Route(ANYBODY_IN),
     "docs-page": Route(ANYBODY_IN, absent=_args(name="nothing")),
+    "docs-picture": Route(ANYBODY_IN, absent=_args(name="nothing.png")),
     "patterns": Route(ANYBODY_IN),
     "api-docs": Route(ANYBODY_IN),
     # accounts
