@@ -162,7 +162,7 @@ def measure(served: Served) -> dict[str, Any]:
     try:
         time.sleep(3 * PERIOD)
         first_bytes, size = _first_bytes(served)
-        deltas, ticks = _ticks(served)
+        deltas, ticks, per_period = _ticks(served)
     finally:
         ticker.stop()
     fitting = [delta for delta in deltas if delta["rows"] == MOVING]
@@ -182,6 +182,7 @@ def measure(served: Served) -> dict[str, Any]:
             "rows_changed_per_delta": [delta["rows"] for delta in deltas],
             "delta_bytes": [delta["bytes"] for delta in deltas],
             "ticks": ticks,
+            "per_period_with_everything_else": per_period,
         },
     )
 
@@ -205,29 +206,52 @@ def _first_bytes(served: Served) -> tuple[list[float], int]:
     return found, size
 
 
-def _ticks(served: Served) -> tuple[list[dict[str, int]], list[dict[str, float]]]:
-    """Deltas of a view of 100 rows over a socket of our own, and meanwhile what each tick costs a page that shows them."""
+def _ticks(served: Served) -> tuple[list[dict[str, int]], list[dict[str, float]], dict[str, float]]:
+    """Deltas of a view of 100 rows over a socket of our own, and meanwhile what they cost a page that shows these rows.
+
+    Returns the deltas, the cost of each delta of the page, and the cost of everything the page does per period.
+    """
     deltas: list[dict[str, int]] = []
     reader = threading.Thread(target=_read_deltas, args=(served, deltas), daemon=True)
     page = served.context.new_page()
+    heard: list[float] = []
+
+    def hear(payload: str | bytes) -> None:
+        if '"type":"d"' in str(payload):
+            heard.append(time.monotonic())
+
+    page.on("websocket", lambda socket: socket.on("framereceived", hear))
     page.goto(f"/lag/{CLUSTER}")
     page.locator("[data-board][data-state=live]").wait_for(state="attached")
     page.wait_for_timeout(8000)  # the tails of the sparklines and the rows beyond the live ones have come
     session = served.context.new_cdp_session(page)
     session.send("Performance.enable")
     reader.start()
-    ticks = []
-    before = _metrics(session)
-    for _ in range(TICKS):
-        page.wait_for_timeout(PERIOD * 1000)
-        after = _metrics(session)
-        ticks.append({name: round((after[key] - before[key]) * 1000, 2) for name, key in _METRICS.items()})
-        before = after
+    samples = [(time.monotonic(), _metrics(session))]
+    while samples[-1][0] - samples[0][0] < TICKS * PERIOD:
+        page.wait_for_timeout(_SAMPLE_MS)
+        samples.append((time.monotonic(), _metrics(session)))
     reader.join(PERIOD * 3)
     page.close()
-    return deltas, ticks
+    return (
+        deltas,
+        [cost for at in heard if (cost := _cost(samples, at))],
+        _between(samples[0][1], samples[-1][1], TICKS),
+    )
 
 
+def _cost(samples: list[tuple[float, dict[str, float]]], at: float) -> dict[str, float] | None:
+    """What the page did from just before a delta came until half a second later; None outside the measurement."""
+    before = [figures for moment, figures in samples if moment < at - 0.05]
+    after = [figures for moment, figures in samples if moment > at + 0.5]
+    return _between(before[-1], after[0]) if before and after else None
+
+
+def _between(before: dict[str, float], after: dict[str, float], share: int = 1) -> dict[str, float]:
+    return {name: round((after[key] - before[key]) * 1000 / share, 2) for name, key in _METRICS.items()}
+
+
+_SAMPLE_MS = 100
 _METRICS = {
     "script_ms": "ScriptDuration",
     "layout_ms": "LayoutDuration",

@@ -12,6 +12,8 @@ import { VirtualRows } from "ops/virtual-rows";
 const LIVE_ROWS = 500;
 const REST_EVERY_MS = 10000;
 const SHOWN = ["verdict", "group", "client", "state", "members", "worst_topic", "lag_records", "lag_seconds", "produce_rate", "consume_rate", "spark", "catch_up_seconds"];
+const SPARK = SHOWN.indexOf("spark");
+const TAIL_TURNS = 4;
 const END = new Set(["members", "lag_records", "lag_seconds", "produce_rate", "consume_rate", "catch_up_seconds"]);
 const TEXT = new Set(["group", "client"]);
 
@@ -32,6 +34,7 @@ let pointerInside = false;
 let loaded = false;
 let stale = false;
 let now = Date.now() / 1000;
+let turn = 0;
 
 // --- What is asked for: lives in the address --------------------------------------------------------------------------
 const query = read(new URLSearchParams(location.search));
@@ -277,14 +280,20 @@ function note(/** @type {string} */ key) {
   if (row) tails.add(key, parsed(row.observed_at), row.lag_records);
 }
 
-/** Only what is on the screen, only what changed. @param {Map<string, number>} changed */
-function redraw(changed) {
+/**
+ * Only what is on the screen, only what changed. The tail of a row that rests moves a pixel in 7.5 s: it waits for its turn.
+ * @param {Map<string, number>} changed @param {boolean} [everyTail]
+ */
+function redraw(changed, everyTail = false) {
+  turn = (turn + 1) % TAIL_TURNS;
   requestAnimationFrame(() => {
+    let index = 0;
     for (const [key, element] of virtual.shown) {
+      index += 1;
       const row = rows.get(key);
       if (!row) continue;
       if (changed.has(key) && /** @type {number} */ (changed.get(key)) > 0) draw(key, row, element, true);
-      else if (tails.has(key)) patch(element.cells[SHOWN.indexOf("spark")], CELLS.spark(row, key), false);
+      else if ((everyTail || index % TAIL_TURNS === turn) && tails.has(key)) patch(element.cells[SPARK], CELLS.spark(row, key), false);
     }
   });
 }
@@ -334,7 +343,7 @@ function wantTails() {
     const answer = await fetch(`${panel.dataset.sparkUrl}?${keys.map((key) => `id=${key}`).join("&")}`).catch(() => null);
     if (!answer?.ok) return;
     for (const [key, points] of Object.entries(await answer.json())) tails.prepend(key, points);
-    redraw(new Map());
+    redraw(new Map(), true);
   }, 150);
 }
 addEventListener("scroll", wantTails, { passive: true });
