@@ -17,8 +17,11 @@ def _site(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator
 
 
 @pytest.fixture
-def site(_site: Site, request: pytest.FixtureRequest) -> Iterator[Site]:
-    """The portal's processes, all of them running."""
+def site(_site: Site) -> Iterator[Site]:
+    """The portal's processes, all of them running whatever the test before has left."""
+    for name, server in list(_site.servers.items()):
+        if server.poll() is not None:
+            _site.start(name)
     for name in NAMES:
         _site.release(name)
     assert _site.eventually(lambda: all(_site.pid(name) for name in NAMES)), _site.log("supervisor")

@@ -14,7 +14,7 @@ from tests.proof.clients import commit, produce
 from tests.proof.kafka_tool import Told, described
 from tests.proof.view import Collector, Place, View
 
-pytestmark = [pytest.mark.django_db, pytest.mark.fault, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.django_db, pytest.mark.fault, pytest.mark.xdist_group("fault"), pytest.mark.timeout(300)]
 
 PLAIN, DOTTED, LONG, CUT = "proof-plain", "proof.dotted-name.v1", "proof-" + "x" * 243, "proof-cut"
 TOPICS: Mapping[str, tuple[int, ...]] = {  # records per partition

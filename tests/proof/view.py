@@ -93,11 +93,6 @@ class Collector:
         return reports[0]
 
 
-def monotonic_of(clock_seconds: float, collector: Collector) -> float:
-    """The monotonic time at which the collector's clock showed `clock_seconds`."""
-    return collector.clock.monotonic + (clock_seconds - collector.clock.anchor)
-
-
 def pause(seconds: float) -> None:
     """The pace of the traffic of a test; nothing is waited for."""
     time.sleep(seconds)
