@@ -1,7 +1,6 @@
-"""Warm Kafka clients: one per process, cluster and configuration, shared by threads, made anew every hour."""
+"""A warm Kafka client and what is remembered between its calls. The portal keeps one per child (`kafka_process`)."""
 
 import contextlib
-import os
 import re
 import threading
 import time
@@ -15,7 +14,6 @@ from confluent_kafka.admin import AdminClient
 from clusters.gateways.kafka_errors import cluster_failure
 from clusters.ports import GatewayFailed, Partition
 
-RECYCLE_SECONDS = 3600  # the client never frees what it knows of topics before it is closed
 RENEW_SECONDS = 10  # a stuck client is replaced at most so often: each new one signs in at every broker
 CLOSE_AFTER_SECONDS = 60  # a run that has the old client may still use it
 HINTS_KEPT = 50
@@ -135,35 +133,6 @@ class _Hints:
 
     def clear(self) -> None:
         self._at.clear()
-
-
-_Key = tuple[int, int, int]  # (process, cluster, configuration version)
-_clients: dict[_Key, KafkaClient] = {}
-_lock = threading.Lock()
-
-
-def client_for(cluster_id: int, version: int, bootstrap: str, properties: Mapping[str, str]) -> KafkaClient:
-    """The process' client of a cluster. A client made before a fork is never used after it.
-
-    Raises GatewayFailed(`configuration`) when the settings are refused.
-    """
-    key = (os.getpid(), cluster_id, version)
-    with _lock:
-        client = _clients.get(key)
-        if client is not None and time.monotonic() - client.made_at < RECYCLE_SECONDS:
-            return client
-        client = KafkaClient(bootstrap, properties)
-        for other in [other for other in _clients if other[1] == cluster_id]:
-            close_later(_clients.pop(other).admin)
-        _clients[key] = client
-        return client
-
-
-def drop_client(cluster_id: int) -> None:
-    """Forget the process' client of a cluster, so that the next call makes a new one."""
-    with _lock:
-        for key in [key for key in _clients if key[1] == cluster_id]:
-            close_later(_clients.pop(key).admin)
 
 
 def close_later(admin: AdminClient, *, seconds: float = CLOSE_AFTER_SECONDS) -> None:

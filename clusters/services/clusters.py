@@ -14,8 +14,8 @@ from accounts.services import audit_record
 from clusters import secrets
 from clusters.gateways import prometheus
 from clusters.gateways.connect import properties_of
-from clusters.gateways.kafka_client import drop_client
 from clusters.gateways.kafka_probe import ConnectionTest, probe_connection
+from clusters.gateways.kafka_process import end_children
 from clusters.models import CLUSTER_NAME, Cluster, Finding, Source
 from clusters.ports import GatewayFailed
 from clusters.properties import Properties, PropertiesRefused, check_bootstrap
@@ -105,7 +105,7 @@ def cluster_change(
     # What the old settings led to says nothing about the new ones.
     Source.objects.filter(cluster=cluster).update(breaker_state="closed", breaker_outcomes="", breaker_probe_at=None)
     _record("clusters.cluster_changed", cluster, before, _shown(cluster), acting_user)
-    transaction.on_commit(lambda: drop_client(cluster.pk))
+    transaction.on_commit(lambda: end_children(cluster.pk))
     _publish()
     return cluster
 
@@ -120,7 +120,7 @@ def cluster_remove(*, cluster: Cluster, acting_user: User | None) -> None:
     _record("clusters.cluster_removed", cluster, _shown(cluster), None, acting_user)
     # Credentials of a cluster nobody watches are of no use to anybody but a thief.
     Cluster.objects.filter(pk=cluster.pk).update(removed_at=Now(), secrets={})
-    transaction.on_commit(lambda: drop_client(cluster.pk))
+    transaction.on_commit(lambda: end_children(cluster.pk))
     _publish()
 
 
