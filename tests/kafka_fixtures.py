@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -118,7 +119,12 @@ def kafka_topic(kafka: KafkaCluster, request: pytest.FixtureRequest) -> Iterator
 def create_topic(admin: AdminClient, topic: str, partitions: int, replication: int, config: dict[str, str]) -> None:
     """Create a topic and wait until its partitions have leaders."""
     new = NewTopic(topic, num_partitions=partitions, replication_factor=replication, config=config)
-    admin.create_topics([new], operation_timeout=10)[topic].result(timeout=15)
+    try:
+        admin.create_topics([new], operation_timeout=10)[topic].result(timeout=15)
+    except KafkaException as refused:
+        # A busy broker made it, but answered too late for the client's first try.
+        if refused.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise
 
     def led() -> bool:
         found = admin.list_topics(topic, timeout=10).topics[topic].partitions

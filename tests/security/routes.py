@@ -137,6 +137,8 @@ ROUTES: dict[str, Route] = {
         absent=_NOWHERE,
         queries=("&".join(f"id={pk}" for pk in range(FOREIGN_ID + 99, FOREIGN_ID + 110)),),
     ),
+    "lag:cluster-spark": Route(ANYBODY_IN, _NORTH, absent=_NOWHERE),
+    "lag:history-status": Route(OPERATIONS),
     "lag:group-detail": group_route(ANYBODY_IN),
     "lag:group-history": group_route(ANYBODY_IN),
     "lag:group-crash": group_route(ANYBODY_IN),
