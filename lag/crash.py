@@ -270,7 +270,7 @@ def _lag(
     previous = lost.latest
     disturbed = False
     for sample in samples:
-        if sample.at <= lost.earliest + ROUNDING_SECONDS:
+        if sample.at < lost.earliest - ROUNDING_SECONDS:  # the reading before may find a member that is dead already
             continue
         if sample.at >= min(until, lost.latest + RECOVERY_LIMIT_SECONDS):
             break
@@ -284,7 +284,7 @@ def _lag(
                 and sample.at > lost.latest + ROUNDING_SECONDS
                 and (disturbed or sample.at - lost.latest >= LOSSES_TOGETHER_SECONDS)
             ):
-                window = Window(previous if disturbed else lost.latest, sample.at)
+                window = Window(max(previous, lost.earliest) if disturbed else lost.latest, sample.at)
                 return before, peak[0], peak[1], window
         previous = sample.at
     return before, peak[0] if peak else None, peak[1] if peak else None, None

@@ -97,6 +97,7 @@ def test_what_is_usual_is_not_what_a_dead_member_left_unread_before_it_was_misse
     dead = [(float(at), 20 * (at - 50)) for at in range(55, 120, 5)]
     crash = only(crashes([left(100, "m-1", A)], {}, lag(*quiet, *dead, (120, 300), (125, 140))))
     assert crash.lag_before == 50
+    assert (crash.lag_peak, crash.lag_peak_at) == (1300, 115)
     assert crash.recovered is not None
     assert (crash.recovered.earliest, crash.recovered.latest) == (120, 125)
 
