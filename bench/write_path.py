@@ -237,7 +237,9 @@ def _goals(runs: list[dict[str, Any]]) -> dict[str, Any]:
     for run in runs:
         share = f"at_{run['share_moving'] * 100:.0f}_percent"
         goals[f"store_seconds_{share}"] = goal(run["store_seconds_p50"], 1.0, "s")
-        goals[f"history_48h_{share}"] = goal(run["gib_48h"], 10 if run["share_moving"] <= 0.1 else 20, "GiB")
+        goals[f"history_48h_{share}"] = goal(
+            round(run["gib_48h"] * 2**30 / 1e9, 2), 10 if run["share_moving"] <= 0.1 else 20, "GB"
+        )
     return goals
 
 
