@@ -65,7 +65,7 @@ class Known:
     metadata_topics: dict[str, int] = field(default_factory=dict)  # partitions by topic name
     describe_from: str = ""  # round-robin position, a group name
     sampled: dict[tuple[int, int], int] = field(default_factory=dict)  # series -> hash of the newest sample
-    sampled_from: dict[tuple[int, int], tuple[TopicResult, int | None]] = field(default_factory=dict)  # and what it shows
+    sampled_from: dict[tuple[int, int], tuple[TopicResult, int | None]] = field(default_factory=dict)
     sampled_hour: int = -1
     standings: dict[tuple[int, int], Standing] = field(default_factory=dict)  # (SLO, group)
     standings_stored: dict[tuple[int, int], float] = field(default_factory=dict)

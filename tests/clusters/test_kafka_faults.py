@@ -1,13 +1,15 @@
 """Brokers that die or hang while the gateway reads a cluster of three."""
 
 import time
+from collections.abc import Iterator
 
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from clusters.gateways.kafka import ConfluentKafka
-from clusters.gateways.kafka_client import KafkaClient
-from clusters.ports import GatewayFailed, OffsetSpec
+from clusters.gateways import kafka_process
+from clusters.gateways.kafka_frames import Settings
+from clusters.gateways.kafka_process import IsolatedKafka, Place, end_children
+from clusters.ports import GatewayFailed, KafkaPort, OffsetSpec
 from ops_portal.lib.clock import Clock
 from ops_portal.lib.kafka_runner import KafkaCluster
 from ops_portal.lib.processes import wait_until
@@ -19,46 +21,49 @@ pytestmark = pytest.mark.timeout(300)  # brokers are started again between tests
 
 TOPIC = "faults"
 PLACES = [(TOPIC, number) for number in range(6)]
+PLACE = 900_001  # a cluster id that no other test has
 GROUPS = [f"faults-{number}" for number in range(6)]
 
 
 @pytest.fixture
-def port(kafka_cluster3: KafkaCluster) -> ConfluentKafka:
-    """On a cluster with one topic of six partitions and groups on every coordinator."""
+def port(kafka_cluster3: KafkaCluster) -> Iterator[KafkaPort]:
+    """On a cluster with one topic of six partitions and groups on every coordinator, as the poll worker reads it."""
     admin = AdminClient({"bootstrap.servers": kafka_cluster3.bootstrap})
     assert wait_until(lambda: len(admin.list_topics(timeout=10).brokers) == 3, seconds=40)
     if TOPIC not in admin.list_topics(timeout=10).topics:
         create_topic(admin, TOPIC, 6, 3, {})
     for group in GROUPS:
         commit(kafka_cluster3.bootstrap, group, TOPIC, 0)
-    return ConfluentKafka(KafkaClient(kafka_cluster3.bootstrap, {}), Clock(0.0))
+    yield IsolatedKafka(Place(PLACE, 1, Settings(kafka_cluster3.bootstrap, {})), Clock(0.0))
+    end_children(PLACE)
+    assert wait_until(lambda: all(child.lost for child in kafka_process._ending), seconds=30)
 
 
-def leader_of(port: ConfluentKafka, partition: int) -> int:
+def leader_of(port: KafkaPort, partition: int) -> int:
     found = port.metadata(Deadline.after(10)).topics[TOPIC].partitions
     leader = next(one.leader for one in found if one.partition == partition)
     assert leader is not None
     return leader
 
 
-def troubles(port: ConfluentKafka) -> list[str]:
+def troubles(port: KafkaPort) -> list[str]:
     """What one whole reading of the cluster failed with."""
     deadline = Deadline.after(10)
     try:
         listed = port.list_groups(deadline)
+        committed, described = port.committed(GROUPS, deadline), port.describe_groups(GROUPS, deadline)
+        ends = port.offsets(PLACES, OffsetSpec.END, deadline)
+        _, failed = port.topic_identities([TOPIC], deadline)
     except GatewayFailed as failure:
         return [failure.message]
-    committed, described = port.committed(GROUPS, deadline), port.describe_groups(GROUPS, deadline)
     of_groups = [found.error for found in committed.values()] + [found.error for found in described.values()]
-    ends = port.offsets(PLACES, OffsetSpec.END, deadline)
-    _, failed = port.topic_identities([TOPIC], deadline)
     errors = [*(error for error in of_groups if error is not None), *ends.errors, *failed, *listed.errors]
     return [error.message for error in errors] + [
         f"{group} is not listed" for group in GROUPS if group not in listed.groups
     ]
 
 
-def reads_everything(port: ConfluentKafka, seconds: float = 40) -> None:
+def reads_everything(port: KafkaPort, seconds: float = 40) -> None:
     """Wait until a reading has no trouble."""
     told: list[str] = []
 
@@ -69,8 +74,8 @@ def reads_everything(port: ConfluentKafka, seconds: float = 40) -> None:
     assert wait_until(untroubled, seconds=seconds, step_seconds=0.2), told
 
 
-def test_after_the_loss_of_a_broker_the_same_client_reads_everything_again(
-    port: ConfluentKafka, kafka_cluster3: KafkaCluster
+def test_after_the_loss_of_a_broker_the_same_port_reads_everything_again(
+    port: KafkaPort, kafka_cluster3: KafkaCluster
 ) -> None:
     reads_everything(port, 30)
     kafka_cluster3.kill(leader_of(port, 0))
@@ -79,7 +84,7 @@ def test_after_the_loss_of_a_broker_the_same_client_reads_everything_again(
 
 
 def test_a_hung_broker_costs_its_own_partitions_only_and_never_the_deadline(
-    port: ConfluentKafka, kafka_cluster3: KafkaCluster
+    port: KafkaPort, kafka_cluster3: KafkaCluster
 ) -> None:
     reads_everything(port, 30)
     leaders = {number: leader_of(port, number) for number in range(6)}
@@ -88,7 +93,7 @@ def test_a_hung_broker_costs_its_own_partitions_only_and_never_the_deadline(
     started, deadline = time.monotonic(), Deadline.after(4)
     found = port.offsets(PLACES, OffsetSpec.END, deadline)
     committed = port.committed(GROUPS, deadline)
-    assert time.monotonic() - started < 4 + 1
+    assert time.monotonic() - started < 4 + 4  # the deadline, and what a busy machine needs to hand over
     answered = {number for (_, number) in found.offsets}
     assert answered >= {number for number, leader in leaders.items() if leader != hung}
     assert {error.code for error in found.errors} <= {"timeout", "leader_unavailable", "connection"}
@@ -98,7 +103,7 @@ def test_a_hung_broker_costs_its_own_partitions_only_and_never_the_deadline(
 
 
 def test_without_any_broker_the_cluster_fails_as_a_whole_and_comes_back(
-    port: ConfluentKafka, kafka_cluster3: KafkaCluster
+    port: KafkaPort, kafka_cluster3: KafkaCluster
 ) -> None:
     reads_everything(port, 30)
     kafka_cluster3.stop_all()
@@ -106,6 +111,6 @@ def test_without_any_broker_the_cluster_fails_as_a_whole_and_comes_back(
     with pytest.raises(GatewayFailed) as failure:
         port.metadata(Deadline.after(3))
     assert failure.value.code in {"refused", "timeout"}
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 3 + 4
     kafka_cluster3.start()
     reads_everything(port, 60)
