@@ -255,6 +255,9 @@ live.subscribe("lag.board", { cluster, limit: LIVE_ROWS }, {
     showAge("lag.board", view.ts);
     for (const key of deleted) if (view.rows.size < LIVE_ROWS) rows.delete(key);
     let moved = deleted.length > 0;
+    let told = false;
+    const sort = query.sort.replace("-", "");
+    const decides = ["group", "client", "state", "verdict", sort].map((name) => view.columns.indexOf(name)).filter((index) => index >= 0);
     for (const [key, mask] of changed) {
       const values = view.rows.get(key);
       if (!values) continue;
@@ -262,11 +265,13 @@ live.subscribe("lag.board", { cluster, limit: LIVE_ROWS }, {
       if (row) view.columns.forEach((name, index) => { if (hasColumn(mask, index)) row[name] = values[index]; });
       else rows.set(key, named(view.columns, values));
       if (row) row.observed_at = values[view.columns.indexOf("observed_at")];
-      moved ||= !row || mask > 0;
+      moved ||= !row || decides.some((index) => hasColumn(mask, index));
+      told ||= mask > 0;
     }
     for (const key of view.rows.keys()) note(key);
     redraw(changed);
     if (moved) arrange();
+    else if (told) count();
   },
   onState(state) {
     stale = state.state === "stale" || state.state === "over";
