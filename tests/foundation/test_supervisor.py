@@ -128,17 +128,20 @@ def _await_stop(found: Supervisor) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_during_the_start_stops_what_runs_and_is_no_failure(var: Path, number: signal.Signals) -> None:
     pids: list[int | None] = []
-    before = signal.getsignal(number)
-    with Supervisor(var, say=lambda _: None) as found:
-        found.start([sleeper(var)])
-        pids.append(supervisor.child_pid(var, "sleeper"))
-        os.kill(os.getpid(), number)
-        with pytest.raises(StopRequested):
-            _await_stop(found)
-        found.start([Child("never", [sys.executable, SLEEPER, var / "x"], ready=lambda: False)])
-        raise AssertionError("the start went on")
-    assert not alive(pids[0])
-    assert signal.getsignal(number) is before
+    ours = signal.signal(number, signal.SIG_DFL)  # under nohup a hang-up is ignored, by the supervisor too
+    try:
+        with Supervisor(var, say=lambda _: None) as found:
+            found.start([sleeper(var)])
+            pids.append(supervisor.child_pid(var, "sleeper"))
+            os.kill(os.getpid(), number)
+            with pytest.raises(StopRequested):
+                _await_stop(found)
+            found.start([Child("never", [sys.executable, SLEEPER, var / "x"], ready=lambda: False)])
+            raise AssertionError("the start went on")
+        assert not alive(pids[0])
+        assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, ours)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of their parent's end")
