@@ -22,7 +22,7 @@ def main() -> None:
         for name, theme, path in PICTURES:
             page = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=theme).new_page()
             page.goto(f"{ADDRESS}/sign-in")
-            page.get_by_label("User name").fill("sre")
+            page.get_by_label("Name").fill("sre")
             page.get_by_label("Password").fill("demo")
             page.keyboard.press("Enter")
             page.wait_for_url(lambda url: "sign-in" not in url)
