@@ -2,13 +2,14 @@
 
 from django.urls import path
 
-from clusters import admin, views
+from clusters import admin
+from clusters.views import findings, polling
 
 app_name = "clusters"
 urlpatterns = [
-    path("sources", views.source_list, name="sources"),
-    path("sources/<slug:cluster>/<slug:kind>", views.source_detail, name="source-detail"),
-    path("findings", views.finding_list, name="findings"),
+    path("sources", polling.source_list, name="sources"),
+    path("sources/<slug:cluster>/<slug:kind>", polling.source_detail, name="source-detail"),
+    path("findings", findings.finding_list, name="findings"),
     path("admin/clusters", admin.cluster_list, name="cluster-list"),
     path("admin/clusters/add", admin.cluster_add, name="cluster-add"),
     path("admin/clusters/<slug:cluster>/settings", admin.cluster_detail, name="cluster-detail"),

@@ -17,7 +17,7 @@ from accounts.callers import ApiRequest, authenticated
 from accounts.guards import operation
 from accounts.live import watcher_of
 from accounts.roles import Right
-from clusters.api import router as clusters_router
+from clusters.api import routers as clusters_routers
 from lag.api import router as lag_router
 from ops_portal.lib import problems
 from ops_portal.lib.api import Contract, ContractParser, ProblemBody, reply
@@ -44,7 +44,7 @@ api = NinjaAPI(
     auth=authenticated,
     parser=ContractParser(),
 )
-for _router in (lag_router, clusters_router, accounts_router):
+for _router in (lag_router, *clusters_routers, accounts_router):
     api.add_router("", _router)
 
 

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 
 from accounts.models import Client
 from clusters.models import Cluster, Finding
-from clusters.signals import finding_closed, finding_opened
+from clusters.news import finding_closed, finding_opened
 
 _OPEN = """
 INSERT INTO clusters_finding

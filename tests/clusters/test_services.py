@@ -13,10 +13,10 @@ from accounts.policies import Scope, Sight
 from accounts.roles import Role
 from clusters import selectors, services
 from clusters.models import Cluster, Finding, Source
+from clusters.news import finding_closed, finding_opened
 from clusters.properties import Properties
 from clusters.services import schedule
 from clusters.services.clusters import Filters
-from clusters.signals import finding_closed, finding_opened
 from clusters.states import SourceState
 from ops_portal.lib.kafka_runner import free_ports
 from tests.clusters.conftest import KIND, Probe

@@ -1,6 +1,5 @@
-"""Pages of sources and findings: what is read, how it went, and what was found."""
+"""Pages of sources: what is read and how it went."""
 
-from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -12,7 +11,6 @@ from clusters.selectors import SourceRow
 from clusters.states import SourceState
 
 RUNS_SHOWN = 60
-FINDINGS_PER_PAGE = 50
 
 
 @require_safe
@@ -33,18 +31,6 @@ def source_detail(request: HttpRequest, cluster: str, kind: str) -> HttpResponse
         raise Http404("no such source")
     runs = selectors.source_runs(request.user, row.id, 100)
     return render(request, "clusters/source_detail.html", {"row": row, "runs": runs})
-
-
-@require_safe
-@requires(Right.SEE_FINDINGS)
-def finding_list(request: HttpRequest) -> HttpResponse:
-    """Findings, open ones by default, newest first."""
-    shown = request.GET.get("shown", "open")
-    rows = selectors.findings(request.user, still_open={"open": True, "closed": False}.get(shown))
-    page = Paginator(rows, FINDINGS_PER_PAGE).get_page(request.GET.get("page"))
-    open_count = selectors.findings(request.user, still_open=True).count()
-    context = {"rows": selectors.finding_rows(page.object_list), "page": page, "shown": shown, "open_count": open_count}
-    return render(request, "clusters/finding_list.html", context)
 
 
 def _sentence(rows: list[SourceRow]) -> str:

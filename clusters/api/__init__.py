@@ -1,0 +1,6 @@
+"""The app over HTTP: a router per part."""
+
+from clusters.api.findings import router as findings_router
+from clusters.api.polling import router as polling_router
+
+routers = (polling_router, findings_router)
