@@ -262,3 +262,15 @@ def test_the_database_refuses_to_change_the_audit_trail(statement: str) -> None:
     with pytest.raises(IntegrityError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement)
     assert Client.objects.count() == 1
+
+
+def test_the_database_refuses_to_empty_the_audit_trail() -> None:
+    services.client_add(name="Alder Bank", acting_user=None)
+    before = AuditEntry.objects.count()
+    with connection.cursor() as cursor:
+        # The tests' own database has the trigger switched off; migrations leave it on.
+        cursor.execute("ALTER TABLE accounts_auditentry ENABLE TRIGGER accounts_auditentry_no_truncate")
+
+    with pytest.raises(IntegrityError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("TRUNCATE accounts_auditentry")
+    assert AuditEntry.objects.count() == before > 0
