@@ -2,5 +2,30 @@
 
 from clusters.models.clusters import CLUSTER_NAME, Cluster, PollRun, Source, Topic
 from clusters.models.findings import Finding
+from clusters.models.rejections import (
+    Rejection,
+    RejectionBatch,
+    RejectionCounter,
+    RejectionFeed,
+    RejectionMinute,
+    RejectionTotal,
+)
+from clusters.models.schemas import SchemaOffer, SchemaRegistry, SchemaSubject
 
-__all__ = ["CLUSTER_NAME", "Cluster", "Finding", "PollRun", "Source", "Topic"]
+__all__ = [
+    "CLUSTER_NAME",
+    "Cluster",
+    "Finding",
+    "PollRun",
+    "Rejection",
+    "RejectionBatch",
+    "RejectionCounter",
+    "RejectionFeed",
+    "RejectionMinute",
+    "RejectionTotal",
+    "SchemaOffer",
+    "SchemaRegistry",
+    "SchemaSubject",
+    "Source",
+    "Topic",
+]

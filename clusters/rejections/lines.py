@@ -31,7 +31,7 @@ _AUTHORIZER = re.compile(
     r" from host = (?P<host>\S+) on resource = (?P<type>\w+):(?:(?P<pattern>LITERAL|PREFIXED|ANY|MATCH):)?(?P<name>.*?)"
     r"(?: for request = (?P<request>\w+) with resourceRefCount = (?P<references>\d+)(?P<tail>.*))?$"
 )
-_RULE = re.compile(r" based on rule (DefaultDeny|DefaultAllow|SuperUser|MatchingAcl\(.*\]\))$")
+_RULE = re.compile(r" based on rule (DefaultDeny|DefaultAllow|SuperUser|MatchingAcl\(.*\]\))(?: \([\w.$]*)?$")
 _ANY_RULE = re.compile(r" based on rule (\S.*)$")
 _AIVEN = re.compile(
     r"\[(?P<verdict>DENY|ALLOW)\] Auth request (?P<operation>\w+) on (?P<type>\w+):"
@@ -49,10 +49,10 @@ _COMMON_LOG = re.compile(
 )
 _SUBJECT = re.compile(r"/subjects/([^/?]+)/versions/?(?:\?.*)?$")
 _ARTIFACT = re.compile(r"/groups/[^/?]+/artifacts/([^/?]+)/versions/?(?:\?.*)?$")
-_LOGGER = re.compile(r" \(([\w$]+(?:\.[\w$]+)+)\)\Z")
+_LOGGER = re.compile(r" \([\w$]+(?:\.[\w$]+)+\)")
 
-# A word that only lines of ours hold -> what reads them.
-_MARKS = ("Principal =", "Auth request ", "Failed authentication", "Failed re-authentication", "registry.access")
+# Words that only lines of ours hold, beside the authorizer's "Principal =".
+_MARKS = ("Auth request ", "Failed authentication", "Failed re-authentication", "registry.access")
 _CUT_HEAD = re.compile(r" is Denied [Oo]peration = | based on rule |with resourceRefCount = ")
 _NEXT_MESSAGE = re.compile(r"(?<=\))(?=\[\d{4}-\d\d-\d\d )")
 
@@ -102,8 +102,11 @@ def read_lines(lines: Iterable[str], zone: tzinfo = UTC) -> Reading:
 
 def read_line(line: str, zone: tzinfo = UTC) -> list[Rejected]:
     """Refusals in a line: usually one, two where writers lost the line break, none for others' lines. Raises Unreadable."""
-    text = line.rstrip().replace("\0", "")  # what is left of UTF-16
-    if not any(mark in text for mark in _MARKS):
+    text = line.rstrip()
+    if "\0" in text:  # what is left of UTF-16
+        text = text.replace("\0", "")
+    start = text.find("Principal =")
+    if start < 0 and not any(mark in text for mark in _MARKS):
         if _CUT_HEAD.search(text) is not None:
             raise Unreadable("the line's beginning is missing")
         return _common_log(text, zone)
@@ -111,14 +114,22 @@ def read_line(line: str, zone: tzinfo = UTC) -> list[Rejected]:
         raise Unreadable("the line is too long")
     if text.startswith("{"):
         return _json(text, zone)
-    if text.count("Principal =") > 1:
+    if text.find("Principal =", start + 1) > 0 and start >= 0:
         parts = [part for part in _NEXT_MESSAGE.split(text) if part]
         if len(parts) > 1:
             return [found for part in parts for found in read_line(part, zone)]
         raise Unreadable("two messages in one line")
-    logger = _LOGGER.search(text)
-    body = text if logger is None else text[: logger.start()]
-    return _message(body, zone, None, whole=logger is not None)
+    body, whole = _without_logger(text)
+    return _message(body, start, zone, None, whole=whole)
+
+
+def _without_logger(text: str) -> tuple[str, bool]:
+    """The text without the logger's name in brackets at its end, and whether there was one."""
+    if text.endswith(")"):
+        start = text.rfind(" (")
+        if start > 0 and _LOGGER.fullmatch(text, start):
+            return text[:start], True
+    return text, False
 
 
 def _json(text: str, zone: tzinfo) -> list[Rejected]:
@@ -131,12 +142,15 @@ def _json(text: str, zone: tzinfo) -> list[Rejected]:
     at = moment_in(stamp, zone) if isinstance(stamp, str) else None
     if isinstance(stamp, int | float):
         at = stamp / 1000 if stamp > 1e11 else float(stamp)  # log4j's JSON layout counts milliseconds
-    return _message(message.rstrip(), zone, at, whole=True)
+    body = message.rstrip()
+    return _message(body, body.find("Principal ="), zone, at, whole=True)
 
 
-def _message(body: str, zone: tzinfo, at: float | None, *, whole: bool) -> list[Rejected]:
-    """The refusal in a message without the logger's name; `whole` = its end is known not to be missing."""
-    start = body.find("Principal =")
+def _message(body: str, start: int, zone: tzinfo, at: float | None, *, whole: bool) -> list[Rejected]:
+    """The refusal in a message without the logger's name; `whole` = its end is known not to be missing.
+
+    `start` is where an authorizer's message begins, below 0 when it is none.
+    """
     if start >= 0:
         return _authorizer(body, start, zone, at, whole)
     if "Auth request " in body:
