@@ -38,8 +38,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
-        if names & {"kafka", "kafka_home_dir", "kafka_cluster3"}:
+        if names & {"kafka", "kafka_home_dir", "kafka_cluster3", "secured_kafka"}:
             item.add_marker("kafka")
+        if "secured_kafka" in names:
+            item.add_marker(pytest.mark.xdist_group("secured"))
         if "kafka_cluster3" in names:
             item.add_marker(pytest.mark.xdist_group("fault"))
 

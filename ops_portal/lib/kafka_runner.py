@@ -187,6 +187,18 @@ def port_is_free(port: int) -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """A second listener per node, for clients with a certificate, and ACLs for them (deploy/kafka/secured.properties).
+
+    `ports` and `keystores` (key and chain, PEM) by node, the truststore holds the root that clients must come from.
+    """
+
+    ports: Sequence[int]
+    keystores: Sequence[Path]
+    truststore: Path
+
+
 @dataclass
 class KafkaCluster:
     """Nodes 1..n, each broker and controller. `ports` holds (broker port, controller port) per node.
@@ -201,6 +213,8 @@ class KafkaCluster:
     settings: Mapping[str, str] = field(default_factory=dict)
     heap_mb: int = 256
     jvm_options: Sequence[str] = ()
+    secured: Secured | None = None
+    node_options: Callable[[int], Sequence[str]] | None = None  # JVM options of one node, after `jvm_options`
     _nodes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict, init=False)
     _log_begins: dict[int, int] = field(default_factory=dict, init=False)  # where the log of the present start begins
 
@@ -208,6 +222,11 @@ class KafkaCluster:
     def bootstrap(self) -> str:
         """Bootstrap servers, every node named."""
         return ",".join(f"127.0.0.1:{broker}" for broker, _ in self.ports)
+
+    @property
+    def secure_bootstrap(self) -> str:
+        """Bootstrap servers of the listener for clients with a certificate; empty without one."""
+        return ",".join(f"127.0.0.1:{port}" for port in (self.secured.ports if self.secured else ()))
 
     @property
     def controllers(self) -> str:
@@ -241,11 +260,17 @@ class KafkaCluster:
 
     def argv(self, node: int) -> list[str]:
         """Command line of a prepared node, for a supervisor of its own; its environment is `home.environment()`."""
+        own = self.node_options(node) if self.node_options else ()
         options = (
-            f"-Xms{self.heap_mb}m", f"-Xmx{self.heap_mb}m", f"-Dkafka.logs.dir={self._path(node) / 'logs'}", *self.jvm_options,
+            f"-Xms{self.heap_mb}m", f"-Xmx{self.heap_mb}m", f"-Dkafka.logs.dir={self._path(node) / 'logs'}",
+            *self.jvm_options, *own,
         )  # fmt: skip
         properties = str(self._path(node) / "server.properties")
         return self.home.command("kafka.Kafka", properties, log4j="log4j2.properties", options=options)
+
+    def authorizer_log(self, node: int) -> Path:
+        """Where the node's authorizer writes a line for each refusal."""
+        return self._path(node) / "logs" / "authorizer.log"
 
     def restart(self, node: int) -> None:
         """Start a node that was stopped or killed, and wait until it is ready."""
@@ -355,13 +380,17 @@ class KafkaCluster:
         for topic in ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic"):
             own[f"{topic}.replication.factor"] = str(replicas)
         own["transaction.state.log.min.isr"] = own["share.coordinator.state.topic.min.isr"] = str(in_sync)
+        text = (FILES / "server.properties").read_text(encoding="utf-8")
+        if self.secured:
+            text += (FILES / "secured.properties").read_text(encoding="utf-8")
+            own |= _secured(self.secured, node, listeners)
         lines = [f"{name}={value}\n" for name, value in (own | dict(self.settings)).items()]
         self._path(node).mkdir(parents=True, exist_ok=True)
-        text = (FILES / "server.properties").read_text(encoding="utf-8") + "".join(lines)
-        (self._path(node) / "server.properties").write_text(text, encoding="utf-8")
+        (self._path(node) / "server.properties").write_text(text + "".join(lines), encoding="utf-8")
 
     def _refuse_taken_ports(self, node: int) -> None:
-        for port in self.ports[node - 1]:
+        secure = (self.secured.ports[node - 1],) if self.secured else ()
+        for port in (*self.ports[node - 1], *secure):
             if not port_is_free(port):
                 raise KafkaUnavailable(f"Port {port} is in use, Kafka node {node} cannot listen there.")
 
@@ -382,6 +411,16 @@ class KafkaCluster:
             raise KafkaUnavailable(f"Kafka node {node} ended at its start: {_last_line(self._log(node))}")
         if not in_time:
             raise KafkaUnavailable(f"Kafka node {node} was not ready within {_START_SECONDS} s, see {self._log(node)}.")
+
+
+def _secured(secured: Secured, node: int, listeners: str) -> dict[str, str]:
+    listeners = f"{listeners},SECURE://127.0.0.1:{secured.ports[node - 1]}"
+    return {
+        "listeners": listeners,
+        "advertised.listeners": listeners,
+        "listener.name.secure.ssl.keystore.location": str(secured.keystores[node - 1]),
+        "listener.name.secure.ssl.truststore.location": str(secured.truststore),
+    }
 
 
 def _last_line(log: Path) -> str:
