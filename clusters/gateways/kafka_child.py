@@ -14,11 +14,12 @@ import traceback
 from clusters.gateways import kafka_frames as frames
 from clusters.gateways.kafka import ConfluentKafka
 from clusters.gateways.kafka_client import KafkaClient
+from clusters.gateways.kafka_survey import survey
 from clusters.ports import GatewayFailed
 from ops_portal.lib.resilience import DeadlinePassed
 
 IDLE_SECONDS = 900.0  # the cluster was removed, or another worker reads it
-_BEGIN_WITH_METADATA = frozenset({"metadata", "list_groups"})
+_BEGIN_WITH_METADATA = frozenset({"metadata", "list_groups", "survey"})
 _PR_SET_PDEATHSIG = 1
 
 
@@ -56,7 +57,10 @@ def answer_to(call: frames.Call, client: KafkaClient) -> frames.Answer:
     try:
         if not client.leaders and client.lost_touch and call.method not in _BEGIN_WITH_METADATA:
             port.metadata(call.arguments[-1])  # a new client, in the midst of a run, knows no leaders yet
-        value = getattr(port, call.method)(*call.arguments)
+        if call.method == "survey":
+            value = survey(client, port, *call.arguments)
+        else:
+            value = getattr(port, call.method)(*call.arguments)
     except GatewayFailed as failure:
         failed, code, message = "GatewayFailed", failure.code, failure.message
     except DeadlinePassed as passed:

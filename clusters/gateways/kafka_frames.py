@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from clusters.ports import EntityError, FoundOffset, FoundOffsets, Metadata, Partition, PartitionMeta, TopicMeta
+from clusters.ports import Broker, EntityError, FoundOffset, FoundOffsets, Metadata, Partition, PartitionMeta, TopicMeta
 from ops_portal.lib.clock import Clock
 
 _LENGTH = struct.Struct("!Q")
@@ -44,6 +44,17 @@ class Answer:
     message: str = ""
     requests: Mapping[str, int] = field(default_factory=dict)  # what this call has sent
     seen: Metadata | None = None  # metadata this call has read
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What the cluster shows. `groups` is None where they cannot be listed; `problems` are whole sentences."""
+
+    cluster_id: str | None
+    brokers: tuple[Broker, ...]
+    topics: int
+    groups: int | None
+    problems: tuple[str, ...]
 
 
 def send(connection: socket.socket, message: object, *, seconds: float | None = None) -> None:

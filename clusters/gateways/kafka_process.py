@@ -109,6 +109,11 @@ class IsolatedKafka:
         found: Mapping[str, GroupDescription] = self._ask("describe_groups", deadline, list(groups))
         return found
 
+    def survey(self, deadline: Deadline) -> frames.Survey:
+        """What a connection test wants to know, in one call."""
+        found: frames.Survey = self._ask("survey", deadline)
+        return found
+
     def close(self) -> None:
         """Nothing to do: the child belongs to the cluster."""
 
