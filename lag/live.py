@@ -1,13 +1,13 @@
 """Live views of lag: the board of a cluster and one group. Rows as in interfaces.md 5, numbers cut to what a screen shows."""
 
 from collections.abc import Iterable, Mapping
-from math import floor, log10
 from typing import Any
 
 from accounts.policies import Scope, may
 from accounts.roles import Right
 from clusters.models import Cluster, Source
 from clusters.ports import GroupState
+from lag.board_columns import BOARD_COLUMNS, board_values, short, short_seconds
 from lag.rows import BoardQuery, GroupDetail, GroupSummary, PartitionRow
 from lag.selectors.board import MOST_ROWS, SORT_FIELDS, board_of
 from lag.selectors.detail import detail_of, group_in_scope
@@ -15,10 +15,6 @@ from lag.selectors.freshness import freshness_of
 from lag.verdicts import Verdict
 from ops_portal.lib.live.views import Forbidden, Params, Snapshot, View, Watcher, register
 
-BOARD_COLUMNS = (
-    "group", "client", "state", "members", "worst_topic", "lag_records", "lag_seconds", "bound", "produce_rate", "consume_rate",
-    "trend", "catch_up_seconds", "verdict", "reason", "observed_at",
-)  # fmt: skip
 # Columns of a partition row, then those that only the summary row has.
 GROUP_COLUMNS = (
     "topic", "partition", "committed", "start", "end", "high_watermark", "lag_records", "lag_seconds", "lag_seconds_bound",
@@ -58,15 +54,7 @@ def _board_snapshot(scope: str, params: Params) -> Snapshot:
         sort=params["sort"], limit=params["limit"],
     )  # fmt: skip
     page = board_of(Scope.of_key(scope), cluster, query)
-    return Snapshot({str(item.id): _board_row(item) for item in page.items}, _source_at(cluster))
-
-
-def _board_row(item: GroupSummary) -> list[Any]:
-    return [
-        item.group, item.client, item.state, item.members, item.worst_topic, item.lag_records, short_seconds(item.lag_seconds),
-        short(item.lag_seconds_bound), short(item.produce_rate), short(item.consume_rate), short(item.trend),
-        short_seconds(item.catch_up_seconds), item.verdict.value, item.reason, _epoch(item),
-    ]  # fmt: skip
+    return Snapshot({str(item.id): board_values(item) for item in page.items}, _source_at(cluster))
 
 
 # --- one group -------------------------------------------------------------------------------------------------------------
@@ -121,18 +109,6 @@ def _partition_row(topic: str, row: PartitionRow, at: float | None) -> list[Any]
 
 
 # --- shared ----------------------------------------------------------------------------------------------------------------
-def short(value: float | None) -> float | None:
-    """Three significant digits: what a cell shows, so that a delta does not carry noise."""
-    if not value:
-        return value
-    return round(value, 2 - floor(log10(abs(value))))
-
-
-def short_seconds(value: float | None) -> float | None:
-    """Tenths of a second up to 100 s, whole seconds above."""
-    return value if value is None else round(value, 1 if value < 100 else 0)
-
-
 def _epoch(item: GroupSummary) -> float | None:
     return item.observed_at.timestamp() if item.observed_at else None
 

@@ -28,17 +28,18 @@ class Place:
     right: Right | None = None
     at_bottom: int = 0  # 1-4: position in the bar of narrow screens; 0 = not there
     also: tuple[str, ...] = ()  # namespaced URL names that belong to the same place
+    key: str = ""  # the letter that leads there after g
 
 
 PLACES = (
-    Place("Overview", "home", "home", at_bottom=1),
-    Place("Lag", "board", "lag:board", Right.SEE_LAG, 2, ("lag:group",)),
-    Place("Topics", "topic", "lag:topics", Right.SEE_LAG, 3, ("lag:topic",)),
-    Place("Events", "activity", "lag:events", Right.SEE_LAG, 4),
+    Place("Overview", "home", "home", at_bottom=1, key="h"),
+    Place("Lag", "board", "lag:board", Right.SEE_LAG, 2, ("lag:group",), "b"),
+    Place("Topics", "topic", "lag:topics", Right.SEE_LAG, 3, ("lag:topic",), "t"),
+    Place("Events", "activity", "lag:events", Right.SEE_LAG, 4, key="e"),
     Place("SLOs", "slo", "lag:slos", Right.SEE_LAG, 0, ("lag:slo",)),
-    Place("Findings", "finding", "clusters:findings", Right.SEE_FINDINGS),
+    Place("Findings", "finding", "clusters:findings", Right.SEE_FINDINGS, key="f"),
     Place("Clients", "client", "lag:clients", Right.SEE_CLIENTS, 0, ("lag:client",)),
-    Place("Sources", "source", "clusters:sources", Right.SEE_SOURCES, 0, ("clusters:source",)),
+    Place("Sources", "source", "clusters:sources", Right.SEE_SOURCES, 0, ("clusters:source",), "s"),
     Place("Audit", "audit", "accounts:audit-list", Right.SEE_AUDIT, 0, ("accounts:audit",)),
     Place("Administration", "settings", "accounts:admin-home", Right.ADMINISTER, 0, ("accounts:user", "accounts:client", "clusters:cluster")),
 )  # fmt: skip
@@ -53,6 +54,7 @@ class Entry:
     current: bool
     count: int = 0
     count_words: str = ""
+    key: str = ""
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
@@ -105,7 +107,7 @@ def _entries(places: Any, request: HttpRequest) -> list[Entry]:
     for place in places:
         if href := _reverse(place.url_name):
             word = request.user.get_username() if place.url_name == "accounts:profile" else place.word
-            found.append(Entry(word, place.icon, href, _is_here(place, here)))
+            found.append(Entry(word, place.icon, href, _is_here(place, here), key=place.key))
     return found
 
 

@@ -3,6 +3,7 @@
 from lag.selectors.board import SORT_FIELDS, BadCursor, BadSort, group_board, verdict_counts
 from lag.selectors.clusters import cluster_named, cluster_summaries, clusters_visible, topics
 from lag.selectors.detail import group_by_path, group_detail, group_events, group_member_list
+from lag.selectors.events import EventQuery, events_visible
 from lag.selectors.history import BadRange, group_history, history_status, sparklines
 from lag.selectors.slos import slos, slos_of_group
 
@@ -11,9 +12,11 @@ __all__ = [
     "BadCursor",
     "BadRange",
     "BadSort",
+    "EventQuery",
     "cluster_named",
     "cluster_summaries",
     "clusters_visible",
+    "events_visible",
     "group_board",
     "group_by_path",
     "group_detail",

@@ -99,7 +99,6 @@ def group_board(request: HttpRequest, cluster: str) -> HttpResponse:
         "red": sum(count for word, count in summary.verdicts.items() if Verdict(word).tone is Tone.CRITICAL),
         "observed_at": summary.observed_at,
         "period_seconds": period_of(found),
-        "api_url": f"/api/v1/clusters/{found.name}/groups",
         "group_url": reverse("lag:group-detail", args=[found.name, "GROUP"]),
         "clear_url": reverse("lag:group-board", args=[found.name]),
         "empty_text": "No group has committed or joined on this cluster. The board fills by itself.",
@@ -110,11 +109,12 @@ def group_board(request: HttpRequest, cluster: str) -> HttpResponse:
 @require_safe
 @requires(Right.SEE_LAG)
 def board_export(request: HttpRequest, cluster: str, form: str) -> StreamingHttpResponse:
-    """All rows of the filtered board, exact values, as CSV or JSON."""
+    """All rows of the filtered board, exact values, as CSV or JSON; with `id` those of these groups alone."""
     found = cluster_or_404(request.user, cluster)
     query = replace(board_query(request.GET), limit=500)
+    chosen = {int(text) for text in request.GET.getlist("id") if text.isascii() and text.isdigit() and len(text) < 19}
     _page(request.user, found, replace(query, limit=1))  # a bad filter fails here, before the first byte
-    rows = _all_rows(request.user, found, query)
+    rows = (row for row in all_rows(request.user, found, query) if not chosen or row.id in chosen)
     if form == "csv":
         response = StreamingHttpResponse(_csv(rows), content_type="text/csv; charset=utf-8")
     else:
@@ -209,7 +209,8 @@ def _page(user: Person, cluster: Cluster, query: BoardQuery) -> BoardPage:
         return selectors.group_board(user, cluster, replace(query, cursor=None))
 
 
-def _all_rows(user: Person, cluster: Cluster, query: BoardQuery) -> Iterator[GroupSummary]:
+def all_rows(user: Person, cluster: Cluster, query: BoardQuery) -> Iterator[GroupSummary]:
+    """Every row of the query, page by page."""
     cursor = None
     while True:
         page = selectors.group_board(user, cluster, replace(query, cursor=cursor))

@@ -1,13 +1,17 @@
 // @ts-check
-// The lag board: one live view of the worst groups, the rest by HTTP, filtered, sorted and counted here.
-import { bound, escape, figure, patch, seconds, TONES, unknown, VERDICTS, verdictPill, words } from "ops/cells";
-import { duration, THIN } from "ops/format";
+// The lag board: the first groups of what is asked for by push, the others read now and then; filtered, sorted and counted here.
+import { addressOf, comparison, decisive, filterOf, isFiltered, readQuery, viewParams } from "ops/board-query";
+import { bound, figure, patch, piece, seconds, TONES, unknown, VERDICTS, verdictPill, words } from "ops/cells";
+import { duration, exact, THIN } from "ops/format";
 import { hasColumn, live } from "ops/live";
 import { showAge } from "ops/ages";
+import { startSelection } from "ops/selection";
 import { Tails } from "ops/spark";
 import { VirtualRows } from "ops/virtual-rows";
 
-/** @typedef {Record<string, any>} Row a group: the columns of the view lag.board */
+/** @typedef {import("ops/board-query").Row} Row */
+/** @typedef {import("ops/cells").Piece} Piece */
+/** @typedef {import("ops/live").Table} Table */
 
 const LIVE_ROWS = 500;
 const REST_EVERY_MS = 10000;
@@ -15,19 +19,28 @@ const SHOWN = ["verdict", "group", "client", "state", "members", "worst_topic", 
 const SPARK = SHOWN.indexOf("spark");
 const TAIL_TURNS = 4;
 const END = new Set(["members", "lag_records", "lag_seconds", "produce_rate", "consume_rate", "catch_up_seconds"]);
-const TEXT = new Set(["group", "client"]);
 
 const panel = /** @type {HTMLElement} */ (document.querySelector("[data-board]"));
 const form = /** @type {HTMLFormElement} */ (document.querySelector("[data-board-filter]"));
 const held = /** @type {HTMLElement} */ (panel.querySelector("[data-held]"));
+const limit = /** @type {HTMLElement} */ (panel.querySelector("[data-limit]"));
 const empty = /** @type {HTMLElement} */ (panel.querySelector("[data-empty]"));
 const table = /** @type {HTMLTableElement} */ (panel.querySelector("table"));
+const sentence = /** @type {HTMLElement} */ (document.querySelector("[data-verdict-sentence]"));
+const chips = /** @type {HTMLAnchorElement[]} */ ([...form.querySelectorAll("[data-verdict]")]);
 const cluster = panel.dataset.cluster ?? "";
+const query = readQuery(new URLSearchParams(location.search));
 
-/** @type {Map<string, Row>} */
+/** Rows of the live view (its very arrays), and those beyond it. @type {Map<string, Row>} */
 const rows = new Map();
 /** Keys that came by HTTP, beyond the live ones. @type {Set<string>} */
 const beyond = new Set();
+/** @type {string[]} */
+let columns = [];
+/** @type {Record<string, number>} */
+let at = {};
+/** All keys as last sorted: the next sorting finds them nearly in order. @type {string[]} */
+let order = [];
 const tails = new Tails();
 const virtual = new VirtualRows(/** @type {HTMLTableSectionElement} */ (table.tBodies[0]), fill);
 let pointerInside = false;
@@ -36,69 +49,16 @@ let stale = false;
 let now = Date.now() / 1000;
 let turn = 0;
 
-// --- What is asked for: lives in the address --------------------------------------------------------------------------
-const query = read(new URLSearchParams(location.search));
-
-/** @param {URLSearchParams} params */
-function read(params) {
-  return {
-    q: params.get("q") ?? "",
-    verdict: new Set(params.getAll("verdict")),
-    client: params.get("client") ?? "",
-    state: params.get("state") ?? "",
-    sort: params.get("sort") ?? "severity",
-  };
-}
-
-function search() {
-  const params = new URLSearchParams();
-  if (query.q) params.set("q", query.q);
-  for (const verdict of VERDICTS) if (query.verdict.has(verdict)) params.append("verdict", verdict);
-  if (query.client) params.set("client", query.client);
-  if (query.state) params.set("state", query.state);
-  if (query.sort !== "severity") params.set("sort", query.sort);
-  const text = params.toString();
-  return text ? `?${text}` : "";
-}
-
-function asked() {
-  history.replaceState(null, "", location.pathname + search());
-  for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (document.querySelectorAll("[data-export]"))) link.search = search();
-  const clear = /** @type {HTMLElement} */ (form.querySelector("[data-clear]"));
-  clear.hidden = !(query.q || query.verdict.size || query.client || query.state);
-  for (const head of table.tHead?.rows[0].cells ?? []) {
-    const link = /** @type {HTMLElement|null} */ (head.querySelector("[data-sort-key]"));
-    if (!link) continue;
-    const here = query.sort.replace("-", "") === link.dataset.sortKey;
-    head.setAttribute("aria-sort", here ? (query.sort.startsWith("-") ? "descending" : "ascending") : "none");
-  }
-  if (loaded) arrange(true);
-}
-
 // --- Order ----------------------------------------------------------------------------------------------------------------
-/** @param {Row} row */
-const matches = (row) =>
-  (!query.verdict.size || query.verdict.has(row.verdict)) &&
-  (!query.client || row.client === query.client) &&
-  (!query.state || row.state === query.state) &&
-  (!query.q || row.group.toLowerCase().includes(query.q.toLowerCase()));
-
-const severity = Object.fromEntries(VERDICTS.map((verdict, rank) => [verdict, rank]));
-const byText = (/** @type {string} */ a, /** @type {string} */ b) => (a < b ? -1 : a > b ? 1 : 0);
-
-/** Rows as the server sorts them: unknown last, ties by name. @returns {string[]} */
 function ordered() {
-  const name = query.sort.replace("-", "");
-  const turn = query.sort.startsWith("-") ? -1 : 1;
-  const value = (/** @type {Row} */ row) => (name === "severity" ? severity[row.verdict] : row[name]);
-  const found = [...rows.entries()].filter(([, row]) => matches(row));
-  found.sort(([, a], [, b]) => {
-    const [x, y] = [value(a) ?? null, value(b) ?? null];
-    if (x === y) return byText(a.group, b.group);
-    if (x === null || y === null) return x === null ? 1 : -1;
-    return (TEXT.has(name) ? byText(x, y) : x - y) * turn || byText(a.group, b.group);
-  });
-  return found.map(([key]) => key);
+  /** @type {[string, Row][]} */ const found = [];
+  const known = new Set(order);
+  for (const key of order) if (rows.has(key)) found.push([key, /** @type {Row} */ (rows.get(key))]);
+  for (const [key, row] of rows) if (!known.has(key)) found.push([key, row]);
+  found.sort(comparison(query.sort, at));
+  order = found.map(([key]) => key);
+  const matches = filterOf(query, at);
+  return found.filter(([, row]) => matches(row)).map(([key]) => key);
 }
 
 /** Show rows in their order, unless the pointer rests on them: then say how many wait. @param {boolean} [now] */
@@ -125,7 +85,7 @@ function arrange(now = false) {
 }
 
 function sayEmpty() {
-  const filtered = query.q || query.verdict.size || query.client || query.state;
+  const filtered = isFiltered(query);
   const title = empty.querySelector(".state__title");
   const text = empty.querySelector(".state__text");
   if (title) title.textContent = filtered ? "No group matches this filter" : "No consumer groups";
@@ -137,35 +97,36 @@ function sayEmpty() {
 // --- Counts, sentence, title -------------------------------------------------------------------------------------------------
 function count() {
   if (!loaded) return;
-  /** @type {Record<string, number>} */ const chips = {};
+  /** @type {Record<string, number>} */ const here = {};
   /** @type {Record<string, number>} */ const all = {};
   let worst = /** @type {Row|null} */ (null);
-  const wanted = query.verdict;
-  query.verdict = new Set();
+  const matches = filterOf(query, at, true);
   for (const row of rows.values()) {
-    all[row.verdict] = (all[row.verdict] ?? 0) + 1;
-    if (matches(row)) chips[row.verdict] = (chips[row.verdict] ?? 0) + 1;
-    if (row.lag_seconds !== null && (worst === null || row.lag_seconds > worst.lag_seconds)) worst = row;
+    const verdict = row[at.verdict];
+    all[verdict] = (all[verdict] ?? 0) + 1;
+    if (matches(row)) here[verdict] = (here[verdict] ?? 0) + 1;
+    if (row[at.lag_seconds] !== null && (worst === null || row[at.lag_seconds] > worst[at.lag_seconds])) worst = row;
   }
-  query.verdict = wanted;
-  for (const chip of /** @type {NodeListOf<HTMLAnchorElement>} */ (form.querySelectorAll("[data-verdict]"))) {
+  for (const chip of chips) {
     const verdict = chip.dataset.verdict ?? "";
-    const number = chips[verdict] ?? 0;
-    chip.hidden = !number && !wanted.has(verdict);
-    if (wanted.has(verdict)) chip.setAttribute("aria-current", "true");
+    const number = here[verdict] ?? 0;
+    const chosen = query.verdict.has(verdict);
+    chip.hidden = !number && !chosen;
+    if (chosen) chip.setAttribute("aria-current", "true");
     else chip.removeAttribute("aria-current");
     const text = /** @type {HTMLElement} */ (chip.querySelector("[data-count]"));
     if (text.textContent !== String(number)) text.textContent = String(number);
   }
-  const sentence = /** @type {HTMLElement} */ (document.querySelector("[data-verdict-sentence]"));
-  const said = say(all, worst);
+  const said = say(all, worst && { group: worst[at.group], lag_seconds: worst[at.lag_seconds] });
   if (sentence.textContent !== said) sentence.textContent = said;
   const red = VERDICTS.reduce((sum, verdict) => sum + (TONES[verdict] === "critical" ? (all[verdict] ?? 0) : 0), 0);
   const title = `${red ? `(${red}) ` : ""}Lag · ${cluster} · Ops Portal`;
   if (document.title !== title) document.title = title;
+  limit.hidden = !beyond.size;
+  if (beyond.size) limit.textContent = `The first ${LIVE_ROWS} of ${exact(rows.size)} groups move by push, in this order and with this filter. The others are read every ${REST_EVERY_MS / 1000}${THIN}s.`;
 }
 
-/** The sentence of lag/sentences.py. @param {Record<string, number>} counts @param {Row | null} worst */
+/** The sentence of lag/sentences.py. @param {Record<string, number>} counts @param {{group: string, lag_seconds: number} | null} worst */
 export function say(counts, worst) {
   const total = Object.values(counts).reduce((sum, one) => sum + one, 0);
   const groups = `${total}${THIN}group${total === 1 ? "" : "s"}`;
@@ -189,29 +150,34 @@ function address(group, key) {
   return (panel.dataset.groupUrl ?? "").replace("GROUP", plain ? encodeURIComponent(group) : `~${key}`);
 }
 
-/** @type {Record<string, (row: Row, key: string) => string>} */
+const truncated = (/** @type {string|null} */ text) => [piece("span", { class: "truncate", title: text ?? "" }, text ?? "")];
+
+/** @type {Record<string, (row: Row, key: string) => Piece[]>} */
 const CELLS = {
-  verdict: (row) => verdictPill(row.verdict, row.reason),
-  group: (row, key) => `<a class="truncate" href="${escape(address(row.group, key))}" title="${escape(row.group)}">${escape(row.group)}</a>`,
-  client: (row) => `<span class="truncate">${escape(row.client)}</span>`,
-  state: (row) => words(row.state),
-  members: (row) => figure(row.members, "", row.reason),
-  worst_topic: (row) => `<span class="truncate" title="${escape(row.worst_topic)}">${escape(row.worst_topic)}</span>`,
-  lag_records: (row) => figure(row.lag_records, "", row.reason),
-  lag_seconds: (row) => seconds(row.lag_seconds, row.reason) + bound(row.bound),
-  produce_rate: (row) => figure(row.produce_rate, "/s", "not known, or the topic is shared"),
-  consume_rate: (row) => figure(row.consume_rate, "/s", row.reason),
-  spark: (row, key) => tails.svg(key, now, TONES[row.verdict] === "critical" ? "critical" : ""),
-  catch_up_seconds: (row) =>
-    row.catch_up_seconds === null || row.catch_up_seconds === undefined
-      ? row.lag_records === null ? unknown(row.reason) : '<span class="faint" title="not converging, or not known">no estimate</span>'
-      : row.catch_up_seconds === 0 ? '<span class="faint">caught up</span>' : seconds(row.catch_up_seconds),
+  verdict: (row) => [verdictPill(row[at.verdict], row[at.reason])],
+  group: (row, key) => [piece("a", { class: "truncate", href: address(row[at.group], key), title: row[at.group] }, row[at.group])],
+  client: (row) => truncated(row[at.client]),
+  state: (row) => [words(row[at.state])],
+  members: (row) => [figure(row[at.members], "", row[at.reason])],
+  worst_topic: (row) => truncated(row[at.worst_topic]),
+  lag_records: (row) => [figure(row[at.lag_records], "", row[at.reason])],
+  lag_seconds: (row) => [seconds(row[at.lag_seconds], row[at.reason]), bound(row[at.bound])],
+  produce_rate: (row) => [figure(row[at.produce_rate], "/s", "not known, or the topic is shared")],
+  consume_rate: (row) => [figure(row[at.consume_rate], "/s", row[at.reason])],
+  spark: (row, key) => [tails.svg(key, now, TONES[row[at.verdict]] === "critical" ? "critical" : "")],
+  catch_up_seconds: (row) => [catchUp(row)],
 };
+
+/** @param {Row} row */
+function catchUp(row) {
+  const value = row[at.catch_up_seconds];
+  if (value) return seconds(value);
+  if (value === 0) return piece("span", { class: "faint" }, "caught up");
+  return row[at.lag_records] === null ? unknown(row[at.reason]) : piece("span", { class: "faint", title: "not converging, or not known" }, "no estimate");
+}
 
 /** @param {string} key @param {HTMLTableRowElement} element */
 function fill(key, element) {
-  const row = rows.get(key);
-  if (!row) return;
   if (!element.cells.length) {
     for (const name of SHOWN) {
       const cell = document.createElement(name === "group" ? "th" : "td");
@@ -221,54 +187,54 @@ function fill(key, element) {
       element.append(cell);
     }
   }
-  draw(key, row, element, false);
+  draw(key, element, false);
 }
 
-/** @param {string} key @param {Row} row @param {HTMLTableRowElement} element @param {boolean} glow */
-function draw(key, row, element, glow) {
-  SHOWN.forEach((name, index) => patch(element.cells[index], CELLS[name](row, key), glow && name !== "spark"));
-  element.classList.toggle("is-stale", stale || row.verdict === "unknown");
+/** @param {string} key @param {HTMLTableRowElement} element @param {boolean} glow */
+function draw(key, element, glow) {
+  const row = rows.get(key);
+  if (!row) return;
+  const cells = element.cells;
+  SHOWN.forEach((name, index) => patch(cells[index], CELLS[name](row, key), glow && index !== SPARK));
+  element.classList.toggle("is-stale", stale || row[at.verdict] === "unknown");
+  selection.mark(key, element);
 }
 
 // --- Live -----------------------------------------------------------------------------------------------------------------------
-/** @param {string[]} columns @param {any[]} values @returns {Row} */
-const named = (columns, values) => Object.fromEntries(columns.map((name, index) => [name, values[index]]));
-const parsed = (/** @type {string} */ at) => (at ? Date.parse(at) / 1000 : now);
-
-live.subscribe("lag.board", { cluster, limit: LIVE_ROWS }, {
+const view = live.subscribe("lag.board", { cluster, limit: LIVE_ROWS }, {
   onSnapshot(view) {
     now = live.now();
-    if (!beyond.size) rows.clear();
-    for (const [key, values] of view.rows) {
-      rows.set(key, named(view.columns, values));
+    setColumns(view.columns);
+    const part = view.rows.size >= LIVE_ROWS || beyond.size > 0 || JSON.stringify(asking) !== "{}";
+    for (const key of rows.keys()) if (!view.rows.has(key)) part ? beyond.add(key) : rows.delete(key);
+    for (const [key, row] of view.rows) {
+      rows.set(key, row);
       beyond.delete(key);
-      note(key);
     }
     loaded = true;
     showAge("lag.board", view.ts);
-    for (const [key, element] of virtual.shown) if (rows.has(key)) draw(key, /** @type {Row} */ (rows.get(key)), element, false);
+    noteShown();
+    for (const [key, element] of virtual.shown) draw(key, element, false);
     arrange();
-    if (view.rows.size >= LIVE_ROWS) loadRest();
+    if (part) startRest();
   },
   onDelta(view, changed, deleted) {
     now = live.now();
     showAge("lag.board", view.ts);
-    for (const key of deleted) if (view.rows.size < LIVE_ROWS) rows.delete(key);
+    for (const key of deleted) restStarted ? beyond.add(key) : rows.delete(key);
     let moved = deleted.length > 0;
     let told = false;
-    const sort = query.sort.replace("-", "");
-    const decides = ["group", "client", "state", "verdict", sort].map((name) => view.columns.indexOf(name)).filter((index) => index >= 0);
+    const decides = decisive(query).map((name) => columns.indexOf(name)).filter((index) => index >= 0);
     for (const [key, mask] of changed) {
-      const values = view.rows.get(key);
-      if (!values) continue;
-      const row = rows.get(key);
-      if (row) view.columns.forEach((name, index) => { if (hasColumn(mask, index)) row[name] = values[index]; });
-      else rows.set(key, named(view.columns, values));
-      if (row) row.observed_at = values[view.columns.indexOf("observed_at")];
-      moved ||= !row || decides.some((index) => hasColumn(mask, index));
-      told ||= mask > 0;
+      const row = view.rows.get(key);
+      if (!mask || !row) continue;
+      const known = rows.has(key);
+      rows.set(key, row);
+      beyond.delete(key);
+      moved ||= !known || decides.some((index) => hasColumn(mask, index));
+      told = true;
     }
-    for (const key of view.rows.keys()) note(key);
+    noteShown();
     redraw(changed);
     if (moved) arrange();
     else if (told) count();
@@ -280,13 +246,22 @@ live.subscribe("lag.board", { cluster, limit: LIVE_ROWS }, {
   },
 });
 
-function note(/** @type {string} */ key) {
-  const row = rows.get(key);
-  if (row) tails.add(key, parsed(row.observed_at), row.lag_records);
+/** @param {string[]} names */
+function setColumns(names) {
+  if (columns.length) return;
+  columns = names;
+  at = Object.fromEntries(names.map((name, index) => [name, index]));
+}
+
+function noteShown() {
+  for (const key of virtual.shown.keys()) {
+    const row = rows.get(key);
+    if (row) tails.add(key, row[at.observed_at] ? Date.parse(row[at.observed_at]) / 1000 : now, row[at.lag_records]);
+  }
 }
 
 /**
- * Only what is on the screen, only what changed. The tail of a row that rests moves a pixel in 7.5 s: it waits for its turn.
+ * Only what is on the screen, only what changed. The tail of a row that rests moves two pixels in 15 s: it waits for its turn.
  * @param {Map<string, number>} changed @param {boolean} [everyTail]
  */
 function redraw(changed, everyTail = false) {
@@ -297,41 +272,65 @@ function redraw(changed, everyTail = false) {
       index += 1;
       const row = rows.get(key);
       if (!row) continue;
-      if (changed.has(key) && /** @type {number} */ (changed.get(key)) > 0) draw(key, row, element, true);
+      if (changed.get(key)) draw(key, element, true);
       else if ((everyTail || index % TAIL_TURNS === turn) && tails.has(key)) patch(element.cells[SPARK], CELLS.spark(row, key), false);
     }
   });
 }
 
-// --- Beyond the live rows: read by HTTP now and then ---------------------------------------------------------------------------
-let loadingRest = false;
+// --- Beyond the live rows: read by HTTP now and then; what is asked for is what is live --------------------------------------------
+let restStarted = false;
+let restAt = "";
+/** What the live view is asked for beside the cluster. @type {Record<string, any>} */
+let asking = {};
+let followTimer = 0;
+
+function startRest() {
+  if (restStarted) return;
+  restStarted = true;
+  follow();
+  loadRest();
+}
+
+/** Push the first rows of the present filter and order: with few groups all are live anyway. */
+function follow() {
+  if (!restStarted) return;
+  clearTimeout(followTimer);
+  followTimer = window.setTimeout(() => {
+    const wanted = viewParams(query);
+    if (JSON.stringify(wanted) === JSON.stringify(asking) || (wanted.sort === "severity" && !isFiltered(query) && !("sort" in asking))) return;
+    asking = wanted;
+    view.change({ cluster, limit: LIVE_ROWS, ...wanted });
+  }, 300);
+}
 
 async function loadRest() {
-  if (loadingRest) return;
-  loadingRest = true;
   try {
-    let cursor = "";
-    const found = new Set();
-    do {
-      const answer = await fetch(`${panel.dataset.apiUrl}?limit=500${cursor && `&cursor=${encodeURIComponent(cursor)}`}`);
-      if (!answer.ok) break;
-      const page = await answer.json();
-      for (const item of page.items) {
-        const key = String(item.id);
-        found.add(key);
-        if (rows.has(key) && !beyond.has(key)) continue;
-        rows.set(key, { ...item, bound: item.lag_seconds_bound });
-        beyond.add(key);
-      }
-      cursor = page.next_cursor;
-    } while (cursor);
-    if (!cursor) for (const key of beyond) if (!found.has(key)) { rows.delete(key); beyond.delete(key); }
-    redraw(new Map([...beyond].map((key) => [key, 1])));
-    arrange();
+    if (document.hidden) return;
+    const answer = await fetch(`${panel.dataset.rowsUrl}?have=${encodeURIComponent(restAt)}`).catch(() => null);
+    if (answer?.status !== 200) return;
+    takeRest(await answer.json());
   } finally {
-    loadingRest = false;
     setTimeout(loadRest, REST_EVERY_MS);
   }
+}
+
+/** @param {{at: string, columns: string[], rows: any[][]}} found columns are those of the live view */
+function takeRest(found) {
+  restAt = found.at;
+  const pushed = view.table.rows;
+  /** @type {Map<string, number>} */ const changed = new Map();
+  const here = new Set();
+  for (const [key, ...row] of found.rows) {
+    here.add(key);
+    if (pushed.has(key)) continue;
+    rows.set(key, row);
+    beyond.add(key);
+    if (virtual.shown.has(key)) changed.set(key, 1);
+  }
+  for (const key of beyond) if (!here.has(key) && !pushed.has(key)) { rows.delete(key); beyond.delete(key); }
+  redraw(changed);
+  arrange();
 }
 
 // --- Tails before this page was opened -------------------------------------------------------------------------------------------
@@ -342,18 +341,39 @@ let tailTimer = 0;
 function wantTails() {
   clearTimeout(tailTimer);
   tailTimer = window.setTimeout(async () => {
-    const keys = [...virtual.shown.keys()].filter((key) => !askedTails.has(key)).slice(0, 100);
+    const shown = virtual.shown;
+    for (const key of askedTails) if (!shown.has(key)) askedTails.delete(key); // asked for again when it comes back
+    tails.keep((key) => shown.has(key));
+    const keys = [...shown.keys()].filter((key) => !askedTails.has(key)).slice(0, 100);
     if (!keys.length) return;
     for (const key of keys) askedTails.add(key);
     const answer = await fetch(`${panel.dataset.sparkUrl}?${keys.map((key) => `id=${key}`).join("&")}`).catch(() => null);
     if (!answer?.ok) return;
     for (const [key, points] of Object.entries(await answer.json())) tails.prepend(key, points);
     redraw(new Map(), true);
+    wantTails(); // a large window shows more rows than one question may name
   }, 150);
 }
 addEventListener("scroll", wantTails, { passive: true });
 
 // --- People ---------------------------------------------------------------------------------------------------------------------
+const selection = startSelection(panel, () => virtual, (key) => rows.get(key)?.[at.group] ?? "");
+
+function asked() {
+  history.replaceState(null, "", location.pathname + addressOf(query));
+  for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (document.querySelectorAll("[data-export]"))) link.search = addressOf(query);
+  /** @type {HTMLElement} */ (form.querySelector("[data-clear]")).hidden = !isFiltered(query);
+  for (const head of table.tHead?.rows[0].cells ?? []) {
+    const link = /** @type {HTMLElement|null} */ (head.querySelector("[data-sort-key]"));
+    if (!link) continue;
+    const here = query.sort.replace("-", "") === link.dataset.sortKey;
+    head.setAttribute("aria-sort", here ? (query.sort.startsWith("-") ? "descending" : "ascending") : "none");
+  }
+  if (!loaded) return;
+  arrange(true);
+  follow();
+}
+
 table.tBodies[0].addEventListener("pointerenter", () => { pointerInside = true; });
 table.tBodies[0].addEventListener("pointerleave", () => { pointerInside = false; if (!held.hidden) arrange(true); });
 held.addEventListener("click", () => arrange(true));
@@ -397,4 +417,6 @@ document.addEventListener("keydown", (event) => {
   if (target.closest("input, textarea, select, dialog[open]")) return;
   if (event.key === "j") virtual.focus(virtual.focused() + 1);
   else if (event.key === "k") virtual.focus(Math.max(0, virtual.focused() - 1));
+  else if (event.key === "x") selection.toggle(virtual.focused());
+  else if (event.key === "Escape") selection.clear();
 });

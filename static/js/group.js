@@ -2,7 +2,7 @@
 // The page of one group: figures, partitions and charts go on by push.
 import uPlot from "uplot";
 import { showAge } from "ops/ages";
-import { bound, escape, figure, patch, seconds, TONES, unknown, verdictPill, words } from "ops/cells";
+import { bound, figure, patch, piece, seconds, TONES, unknown, verdictPill, words } from "ops/cells";
 import { compact, duration, exact } from "ops/format";
 import { live } from "ops/live";
 import { showHistory } from "ops/history";
@@ -19,7 +19,8 @@ const partitions = new Map();
 // --- Figures ------------------------------------------------------------------------------------------------------------
 /** @type {Record<string, string>} */
 const METHODS = { caught_up: "caught up", knots: "from own readings", timestamp: "from record time", lower_bound: "at least" };
-/** @type {Record<string, (row: Row) => string>} */
+/** @typedef {import("ops/cells").Piece} Piece */
+/** @type {Record<string, (row: Row) => Piece>} */
 const FIELDS = {
   lag_records: (row) => figure(row.lag_records, "", row.reason),
   lag_records_max: (row) => figure(row.lag_records_max, "", row.reason),
@@ -31,11 +32,11 @@ const FIELDS = {
   trend: (row) => figure(row.trend, "/s", row.reason),
   catch_up_seconds: (row) =>
     row.catch_up_seconds === null
-      ? '<span class="unknown" title="not converging, or not known">no estimate</span>'
-      : row.catch_up_seconds === 0 ? '<span class="faint">done</span>' : seconds(row.catch_up_seconds),
+      ? piece("span", { class: "unknown", title: "not converging, or not known" }, "no estimate")
+      : row.catch_up_seconds === 0 ? piece("span", { class: "faint" }, "done") : seconds(row.catch_up_seconds),
   members: (row) => figure(row.members, "", row.reason),
-  worst_topic: (row) => escape(row.worst_topic),
-  reason: (row) => escape(row.reason),
+  worst_topic: (row) => row.worst_topic ?? "",
+  reason: (row) => row.reason ?? "",
   rule: (row) => words(row.rule) || "none",
   state: (row) => words(row.state),
 };
@@ -43,10 +44,10 @@ const TICKING = new Set(["lag_records", "lag_seconds", "produce_rate", "consume_
 
 /** @param {Row} row */
 function showSummary(row) {
-  for (const [name, html] of Object.entries(FIELDS)) {
-    for (const field of /** @type {NodeListOf<HTMLElement>} */ (page.querySelectorAll(`[data-field="${name}"]`))) patch(field, html(row), TICKING.has(name));
+  for (const [name, pieceOf] of Object.entries(FIELDS)) {
+    for (const field of /** @type {NodeListOf<HTMLElement>} */ (page.querySelectorAll(`[data-field="${name}"]`))) patch(field, [pieceOf(row)], TICKING.has(name));
   }
-  patch(/** @type {HTMLElement} */ (page.querySelector("[data-pill]")), verdictPill(row.verdict, row.rule ?? ""), false);
+  patch(/** @type {HTMLElement} */ (page.querySelector("[data-pill]")), [verdictPill(row.verdict, row.rule ?? "")], false);
   const name = page.dataset.name ?? "";
   const title = `${TONES[row.verdict] === "critical" ? "(1) " : ""}${name} · Ops Portal`;
   if (document.title !== title) document.title = title;
@@ -59,19 +60,20 @@ const body = scroller && /** @type {HTMLTableElement} */ (scroller.querySelector
 const virtual = body && new VirtualRows(body, (key, element) => drawPartition(key, element, false), scroller);
 const END = [false, false, true, true, true, true, true, false];
 
-/** @type {((row: Row) => string)[]} */
+/** @type {((row: Row) => Piece[])[]} */
 const CELLS = [
-  (row) => `<span class="truncate">${escape(row.topic)} <span class="faint">/</span> ${row.partition}</span>`,
-  (row) => verdictPill(row.verdict, (row.flags ?? []).map(words).join(", ")),
-  (row) => offset(row.committed, "no commit"),
-  (row) => offset(row.end, "not known, or the topic is shared"),
-  (row) => offset(row.start, "not known, or the topic is shared"),
-  (row) => figure(row.lag_records, "", (row.flags ?? []).map(words).join(", ") || "no commit"),
-  (row) => seconds(row.lag_seconds, (row.flags ?? []).map(words).join(", ") || "no commit") + bound(row.lag_seconds_bound),
-  (row) => `<span class="truncate" title="${escape(row.member)}">${escape(row.host)}</span>`,
+  (row) => [piece("span", { class: "truncate" }, `${row.topic} `, piece("span", { class: "faint" }, "/"), ` ${row.partition}`)],
+  (row) => [verdictPill(row.verdict, flags(row))],
+  (row) => [offset(row.committed, "no commit")],
+  (row) => [offset(row.end, "not known, or the topic is shared")],
+  (row) => [offset(row.start, "not known, or the topic is shared")],
+  (row) => [figure(row.lag_records, "", flags(row) || "no commit")],
+  (row) => [seconds(row.lag_seconds, flags(row) || "no commit"), bound(row.lag_seconds_bound)],
+  (row) => [piece("span", { class: "truncate", title: row.member ?? "" }, row.host ?? "")],
 ];
+const flags = (/** @type {Row} */ row) => (row.flags ?? []).map(words).join(", ");
 const offset = (/** @type {number|null} */ value, /** @type {string} */ why) =>
-  value === null ? unknown(why) : `<data class="num" value="${value}">${exact(value)}</data>`;
+  value === null ? unknown(why) : piece("data", { class: "num", value: String(value) }, exact(value));
 
 /** @param {string} key @param {HTMLTableRowElement} element @param {boolean} glow */
 function drawPartition(key, element, glow) {
@@ -85,7 +87,7 @@ function drawPartition(key, element, glow) {
       element.append(cell);
     });
   }
-  CELLS.forEach((html, index) => patch(element.cells[index], html(row), glow && (index === 5 || index === 6)));
+  CELLS.forEach((pieces, index) => patch(element.cells[index], pieces(row), glow && (index === 5 || index === 6)));
 }
 
 /** @param {Row} row */

@@ -86,9 +86,11 @@ document.body.addEventListener("htmx:responseError", (event) => {
 document.body.addEventListener("htmx:sendError", () => toast("The portal cannot be reached. Nothing was changed.", "error"));
 
 // --- Times: relative, kept current -----------------------------------------------------------------------
+const times = document.getElementsByTagName("time");
 function showTimes() {
   if (document.hidden) return;
-  for (const time of /** @type {NodeListOf<HTMLTimeElement>} */ (document.querySelectorAll("time[data-ago]"))) {
+  for (const time of times) {
+    if (time.dataset.ago === undefined) continue;
     const text = ago((Date.now() - Date.parse(time.dateTime)) / 1000);
     if (time.textContent !== text) time.textContent = text;
   }
@@ -131,11 +133,10 @@ for (const button of document.querySelectorAll("[data-palette-open]")) button.ad
 for (const dialog of [palette, keys]) dialog?.addEventListener("click", (event) => event.target === dialog && dialog.close());
 
 // --- Keyboard ----------------------------------------------------------------------------------------------
-const places = /** @type {Record<string, string>} */ ({ h: "Overview", b: "Lag", t: "Topics", s: "Sources", f: "Findings", e: "Events" });
 let afterG = 0;
 
 function goTo(/** @type {string} */ letter) {
-  const entry = [...document.querySelectorAll("a.rail__item")].find((link) => link.getAttribute("title") === places[letter]);
+  const entry = [...document.querySelectorAll("a.rail__item[data-go]")].find((link) => /** @type {HTMLElement} */ (link).dataset.go === letter);
   if (entry) location.assign(/** @type {HTMLAnchorElement} */ (entry).href);
   return Boolean(entry);
 }
@@ -146,10 +147,9 @@ document.addEventListener("keydown", (event) => {
   }
   const target = /** @type {HTMLElement} */ (event.target);
   if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, textarea, select, dialog[open], [contenteditable]")) return;
-  if (event.timeStamp - afterG < 1200 && event.key in places) {
+  if (event.timeStamp - afterG < 1200) {
     afterG = 0;
-    if (goTo(event.key)) event.preventDefault();
-    return;
+    if (goTo(event.key)) return event.preventDefault();
   }
   if (event.key === "g") afterG = event.timeStamp;
   else if (event.key === "?") keys?.showModal();

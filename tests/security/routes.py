@@ -131,6 +131,10 @@ ROUTES: dict[str, Route] = {
     ),
     "lag:group-board-csv": Route(ANYBODY_IN, _NORTH, absent=_NOWHERE, queries=_BOARD),
     "lag:group-board-json": Route(ANYBODY_IN, _NORTH, absent=_NOWHERE, queries=_BOARD),
+    "lag:group-rows": Route(ANYBODY_IN, _NORTH, absent=_NOWHERE, queries=("", "have=x")),
+    "lag:events": Route(
+        ANYBODY_IN, queries=("", "q=solo", "kind=verdict_changed&range=7d", "client=Southbank+Trading", "cluster=north")
+    ),
     "lag:group-sparklines": Route(
         ANYBODY_IN,
         _NORTH,
