@@ -1,7 +1,5 @@
 """Clusters, groups, topics and SLOs over HTTP (interfaces.md 3)."""
 
-import re
-from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from django.http import HttpRequest, HttpResponse
@@ -40,6 +38,7 @@ from ops_portal.lib.api import (
     Listed,
     Repeated,
     Search,
+    moment,
     one_of,
     reply,
     reply_list,
@@ -51,14 +50,6 @@ from ops_portal.lib.problems import Problem, invalid
 
 router = Router(tags=["lag"])
 
-_RELATIVE = re.compile(r"-([0-9]{1,6})([smhdw])")
-_UNITS = {
-    "s": timedelta(seconds=1),
-    "m": timedelta(minutes=1),
-    "h": timedelta(hours=1),
-    "d": timedelta(days=1),
-    "w": timedelta(weeks=1),
-}
 CLUSTER_SORTS = ("cluster", "groups", "lag_records", "lag_seconds", "observed_at")
 TOPIC_SORTS = ("topic", "client", "partitions", "produce_rate", "lag_records")
 SLO_SORTS = ("name", "cluster", "client", "groups", "attained", "budget_left")
@@ -233,22 +224,6 @@ def slos(
         found, lambda row: getattr(row, field), lambda row: (row.name, row.cluster), descending=descending
     )
     return reply_page([slo_json(row) for row in rows], limit, cursor, "slos", q, sort, cluster, client)
-
-
-def moment(field: str, text: str, now: datetime) -> datetime:
-    """A moment out of a query value: ISO 8601 (UTC unless it says otherwise), `now`, or relative such as -6h. Raises the 422."""
-    try:
-        if text == "now":
-            return now
-        if relative := _RELATIVE.fullmatch(text):
-            return now - int(relative[1]) * _UNITS[relative[2]]
-        found = datetime.fromisoformat(text)
-        found = found if found.tzinfo else found.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise invalid(**{field: f"{text!r} is neither ISO 8601 nor relative, such as -6h"}) from None
-    if not 1970 < found.year < 2200:
-        raise invalid(**{field: "lies outside 1971 to 2199"})
-    return found
 
 
 def _cluster(request: HttpRequest, name: str) -> Cluster:

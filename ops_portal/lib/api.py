@@ -1,7 +1,8 @@
 """Building blocks of the HTTP API that every app's `api.py` uses: answers, lists, parameters."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Generic, TypeVar
 
 import orjson
@@ -18,6 +19,14 @@ from ops_portal.lib.problems import Problem, invalid
 T = TypeVar("T")
 DEFAULT_LIMIT = 100
 LARGEST_LIMIT = 500
+_RELATIVE = re.compile(r"-([0-9]{1,6})([smhdw])")
+_UNITS = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
 
 Limit = Annotated[int, Query(ge=1, le=LARGEST_LIMIT, description="Items per page.")]
 Cursor = Annotated[str | None, Query(max_length=2000, description="`next_cursor` of the page before.")]
@@ -90,6 +99,22 @@ def one_of(field: str, values: Iterable[str], allowed: Iterable[str]) -> tuple[s
         if value not in known:
             raise invalid(**{field: f"{value!r} is not one of {', '.join(known)}"})
     return given
+
+
+def moment(field: str, text: str, now: datetime) -> datetime:
+    """A moment out of a query value: ISO 8601 (UTC unless it says otherwise), `now`, or relative such as -6h. Raises the 422."""
+    try:
+        if text == "now":
+            return now
+        if relative := _RELATIVE.fullmatch(text):
+            return now - int(relative[1]) * _UNITS[relative[2]]
+        found = datetime.fromisoformat(text)
+        found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise invalid(**{field: f"{text!r} is neither ISO 8601 nor relative, such as -6h"}) from None
+    if not 1970 < found.year < 2200:
+        raise invalid(**{field: "lies outside 1971 to 2199"})
+    return found
 
 
 def sorted_rows(rows: Iterable[T], key: Callable[[T], Any], name: Callable[[T], Any], *, descending: bool) -> list[T]:
