@@ -84,7 +84,7 @@ def test_a_hung_broker_costs_its_own_partitions_only(site: Site, kafka_cluster3:
     try:
         assert site.eventually(
             lambda: f"partition:{hung}/0" in {error["entity"] for error in world.source().entity_errors}
-        ), world.source()
+        ), (world.source().error, world.source().entity_errors, site.log("worker-poll"))
 
         def rest_fresh() -> bool:
             board = world.view.board()
