@@ -8,7 +8,7 @@ from django.conf import settings
 
 from ops_portal.demo import control
 from ops_portal.demo.topology import BROKERS
-from ops_portal.lib import portal
+from ops_portal.lib import portal, rundir
 from ops_portal.lib.kafka_runner import STARTED, KafkaCluster, KafkaUnavailable, free_ports, kafka_home, port_is_free
 from ops_portal.lib.supervisor import SERVICE, Child, StartRefused, Supervisor
 
@@ -40,7 +40,8 @@ def run() -> None:
         )
         supervisor.start(portal.portal_children(host, port))
         supervisor.finish(board, "The board shows every group with true values")
-        supervisor.say(_ready(f"http://{host}:{port}/", cluster))
+        rundir.note_address(var, portal.address(host, port))
+        supervisor.say(_ready(f"{portal.address(host, port)}/", cluster))
         supervisor.supervise()
 
 

@@ -17,6 +17,11 @@ _LEAN = {"MALLOC_ARENA_MAX": "2", "CELERY_SKIP_CHECKS": "1"}
 _READABLE = {"postgres": "PostgreSQL", "valkey": "Valkey"}
 
 
+def address(host: str, port: int) -> str:
+    """Where a browser finds a portal that listens there, without a slash at the end."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def refuse_taken_port(host: str, port: int) -> None:
     """Raise `StartRefused` when nothing more can listen on `host:port`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -27,7 +27,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO, Self
 
-from ops_portal.lib import logfiles, processes
+from ops_portal.lib import logfiles, processes, rundir
 
 SERVICE = 0  # what others stand on: stopped last
 PORTAL = 1
@@ -89,33 +89,6 @@ class Step:
     deadline: float
 
 
-def hold(var: Path, name: str) -> None:
-    """Ask the supervisor of `var` to kill the child and keep it down until `release` (a broker that is to be lost)."""
-    path = _hold_path(var, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
-
-
-def release(var: Path, name: str) -> None:
-    """Let the supervisor of `var` start the child again."""
-    _hold_path(var, name).unlink(missing_ok=True)
-
-
-def child_pid(var: Path, name: str) -> int | None:
-    """Process id of a child that the supervisor of `var` runs now; None when it is down."""
-    with contextlib.suppress(OSError, ValueError):
-        return int(_pid_path(var, name).read_text())
-    return None
-
-
-def _hold_path(var: Path, name: str) -> Path:
-    return var / "supervisor" / f"{name}.hold"
-
-
-def _pid_path(var: Path, name: str) -> Path:
-    return var / "supervisor" / f"{name}.pid"
-
-
 class Supervisor:
     """Owner of a set of children on one data directory; only one at a time per directory."""
 
@@ -164,7 +137,7 @@ class Supervisor:
         """
         kept = [self._kept.setdefault(child.name, _Kept(child)) for child in children]
         for one in kept:
-            _hold_path(self.var, one.child.name).unlink(missing_ok=True)
+            rundir.hold_path(self.var, one.child.name).unlink(missing_ok=True)
             logfiles.rotate(self._log_of(one.child))
             self._spawn(one)
         waiting = list(kept)
@@ -257,7 +230,7 @@ class Supervisor:
             ]
             processes.end_all(stops, grace_seconds=grace)
         for one in self._kept.values():
-            _pid_path(self.var, one.child.name).unlink(missing_ok=True)
+            rundir.pid_path(self.var, one.child.name).unlink(missing_ok=True)
         self._kept.clear()
 
     # --- Inside --------------------------------------------------------------------------------------
@@ -311,7 +284,7 @@ class Supervisor:
             raise StartRefused(f"{child.name} cannot be started: {_plain(error)}.") from error
         one.started = time.monotonic()
         with contextlib.suppress(OSError):  # on a full disk the child is worth more than its file
-            _pid_path(self.var, child.name).write_text(str(one.process.pid))
+            rundir.pid_path(self.var, child.name).write_text(str(one.process.pid))
 
     def _is_ready(self, one: _Kept) -> bool:
         child, log = one.child, self._log_of(one.child)
@@ -328,7 +301,7 @@ class Supervisor:
     def _tend(self) -> None:
         now = time.monotonic()
         for one in self._kept.values():
-            wanted_down = _hold_path(self.var, one.child.name).exists()
+            wanted_down = rundir.hold_path(self.var, one.child.name).exists()
             if wanted_down and not one.held:
                 self._take_down(one)
             elif one.held and not wanted_down:
@@ -345,7 +318,7 @@ class Supervisor:
         if one.process is not None:
             processes.end_all([(one.process, signal.SIGKILL)], grace_seconds=2)
             one.process = None
-        _pid_path(self.var, one.child.name).unlink(missing_ok=True)
+        rundir.pid_path(self.var, one.child.name).unlink(missing_ok=True)
         self.say(f"{one.child.name} is held down.")
 
     def _revive(self, one: _Kept, now: float) -> None:
@@ -357,7 +330,7 @@ class Supervisor:
             delay = min(_LONGEST_DELAY_SECONDS, _FIRST_DELAY_SECONDS * 2 ** (one.failures - 1))
             self.say(f"{one.child.name} {_ending(one.process.returncode)}; starting it again in {delay:g} s.")
             one.process, one.restart_at = None, now + delay
-            _pid_path(self.var, one.child.name).unlink(missing_ok=True)
+            rundir.pid_path(self.var, one.child.name).unlink(missing_ok=True)
         elif now >= one.restart_at:
             try:
                 self._spawn(one)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ops_portal.lib import supervisor
+from ops_portal.lib import rundir, supervisor
 from ops_portal.lib.processes import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +57,7 @@ class Portal:
         return self.process is not None and self.process.poll() is not None
 
     def pids(self) -> dict[str, int | None]:
-        return {name: supervisor.child_pid(self.var, name) for name in NAMES}
+        return {name: rundir.child_pid(self.var, name) for name in NAMES}
 
     def get(self, path: str) -> tuple[int, bytes]:
         link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ops_portal.lib import logfiles, portal, supervisor
+from ops_portal.lib import logfiles, portal, rundir, supervisor
 from ops_portal.lib.processes import wait_until
 from ops_portal.lib.supervisor import Child, StartRefused, StopRequested, Supervisor
 
@@ -66,21 +66,21 @@ def test_children_start_in_order_and_are_gone_when_the_block_ends(var: Path) -> 
     with Supervisor(var, say=said.append) as found:
         found.start([sleeper(var, "one")])
         found.start([sleeper(var, "two")])
-        pids = [supervisor.child_pid(var, name) for name in ("one", "two")]
+        pids = [rundir.child_pid(var, name) for name in ("one", "two")]
         assert all(alive(pid) for pid in pids)
     assert not any(alive(pid) for pid in pids)
     assert [line.split(" s  ")[1] for line in said] == ["one is up", "two is up"]
-    assert supervisor.child_pid(var, "one") is None
+    assert rundir.child_pid(var, "one") is None
 
 
 def test_a_child_that_ends_is_started_again_and_the_person_is_told(var: Path) -> None:
     said: list[str] = []
     with Supervisor(var, say=said.append) as found:
         found.start([sleeper(var)])
-        first = supervisor.child_pid(var, "sleeper")
+        first = rundir.child_pid(var, "sleeper")
         assert first is not None
         os.kill(first, signal.SIGKILL)
-        tend_until(found, lambda: supervisor.child_pid(var, "sleeper") not in {first, None})
+        tend_until(found, lambda: rundir.child_pid(var, "sleeper") not in {first, None})
     assert any("sleeper was ended by SIGKILL; starting it again in 0.5 s." in line for line in said)
 
 
@@ -96,22 +96,22 @@ def test_a_child_that_keeps_ending_waits_twice_as_long_each_time(var: Path) -> N
 def test_a_held_child_is_killed_and_stays_down_until_it_is_released(var: Path) -> None:
     with Supervisor(var, say=lambda _: None) as found:
         found.start([sleeper(var)])
-        first = supervisor.child_pid(var, "sleeper")
-        supervisor.hold(var, "sleeper")
-        tend_until(found, lambda: supervisor.child_pid(var, "sleeper") is None)
+        first = rundir.child_pid(var, "sleeper")
+        rundir.hold(var, "sleeper")
+        tend_until(found, lambda: rundir.child_pid(var, "sleeper") is None)
         assert not alive(first)
         for _ in range(5):
             found._tend()
-        assert supervisor.child_pid(var, "sleeper") is None
-        supervisor.release(var, "sleeper")
-        tend_until(found, lambda: alive(supervisor.child_pid(var, "sleeper")))
+        assert rundir.child_pid(var, "sleeper") is None
+        rundir.release(var, "sleeper")
+        tend_until(found, lambda: alive(rundir.child_pid(var, "sleeper")))
 
 
 def test_a_child_that_ignores_the_request_is_killed(var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(supervisor._GRACE_SECONDS, supervisor.PORTAL, 0.3)
     with Supervisor(var, say=lambda _: None) as found:
         found.start([sleeper(var, "stubborn", "ignore")])
-        pid = supervisor.child_pid(var, "stubborn")
+        pid = rundir.child_pid(var, "stubborn")
     assert not alive(pid)
 
 
@@ -132,7 +132,7 @@ def test_a_signal_during_the_start_stops_what_runs_and_is_no_failure(var: Path, 
     try:
         with Supervisor(var, say=lambda _: None) as found:
             found.start([sleeper(var)])
-            pids.append(supervisor.child_pid(var, "sleeper"))
+            pids.append(rundir.child_pid(var, "sleeper"))
             os.kill(os.getpid(), number)
             with pytest.raises(StopRequested):
                 _await_stop(found)
@@ -161,7 +161,7 @@ def test_no_orphan_stays_when_the_supervisor_is_ended(var: Path, number: signal.
     )
     process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.DEVNULL)
     assert wait_until((var / "ready").exists, seconds=30)
-    pid = supervisor.child_pid(var, "child")
+    pid = rundir.child_pid(var, "child")
     assert alive(pid)
     process.send_signal(number)
     code = process.wait(10)
@@ -239,12 +239,12 @@ def test_a_step_that_takes_too_long_is_ended(var: Path) -> None:
 def test_what_runs_already_is_kept_up_during_a_step(var: Path) -> None:
     with Supervisor(var, say=lambda _: None) as found:
         found.start([sleeper(var)])
-        first = supervisor.child_pid(var, "sleeper")
+        first = rundir.child_pid(var, "sleeper")
         assert first is not None
         step = found.begin("wait", [sys.executable, "-c", _WAIT_FOR_ANOTHER, var / "sleeper.started", str(first)])
         os.kill(first, signal.SIGKILL)
         found.finish(step)
-        assert alive(supervisor.child_pid(var, "sleeper"))
+        assert alive(rundir.child_pid(var, "sleeper"))
 
 
 def test_logs_are_numbered_at_the_start_and_the_oldest_goes(tmp_path: Path) -> None:

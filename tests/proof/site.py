@@ -19,7 +19,7 @@ from django.db import Error, connection
 from clusters.models import PollRun, Source
 from ops_portal.lib import embedded, portal, processes
 from ops_portal.lib.processes import wait_until
-from ops_portal.lib.supervisor import child_pid, hold, release
+from ops_portal.lib.rundir import child_pid, hold, release
 from tests.proof.run_workers import NAMES
 from tests.proof.view import View
 

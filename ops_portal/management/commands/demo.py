@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from ops_portal.demo import control, stage
 from ops_portal.demo.topology import BROKERS, CLUSTER
-from ops_portal.lib import supervisor
+from ops_portal.lib import portal, rundir
 from ops_portal.lib.supervisor import StartRefused, exit_with
 
 _WAIT_SECONDS = 180
@@ -94,7 +94,7 @@ class Command(BaseCommand):
     def do_status(self, options: dict[str, Any]) -> None:
         self.stdout.write(self._ask("status"))
         for number in range(1, BROKERS + 1):
-            pid = supervisor.child_pid(settings.PORTAL_VAR, stage.node_name(number))
+            pid = rundir.child_pid(settings.PORTAL_VAR, stage.node_name(number))
             self.stdout.write(f"broker {number}: {f'process {pid}' if pid else 'down'}")
 
     def do_crash_consumer(self, options: dict[str, Any]) -> None:
@@ -118,10 +118,10 @@ class Command(BaseCommand):
     def do_kill_broker(self, options: dict[str, Any]) -> None:
         self._ask("begun")  # only a running demo has a broker to kill
         name = stage.node_name(options["number"])
-        pid = supervisor.child_pid(settings.PORTAL_VAR, name)
+        pid = rundir.child_pid(settings.PORTAL_VAR, name)
         if pid is None:
             raise CommandError(f"Broker {options['number']} is down already.")
-        supervisor.hold(settings.PORTAL_VAR, name)
+        rundir.hold(settings.PORTAL_VAR, name)
         self.stdout.write(
             f"Broker {options['number']} (process {pid}) is killed and kept down until `manage.py demo restore`."
         )
@@ -134,10 +134,10 @@ class Command(BaseCommand):
         down = [
             number
             for number in range(1, BROKERS + 1)
-            if supervisor.child_pid(settings.PORTAL_VAR, stage.node_name(number)) is None
+            if rundir.child_pid(settings.PORTAL_VAR, stage.node_name(number)) is None
         ]
         for number in range(1, BROKERS + 1):
-            supervisor.release(settings.PORTAL_VAR, stage.node_name(number))
+            rundir.release(settings.PORTAL_VAR, stage.node_name(number))
         self.stdout.write(text)
         if down:
             self.stdout.write(f"Started again: broker {', '.join(map(str, down))}.")
@@ -147,5 +147,6 @@ class Command(BaseCommand):
 
     def _look(self, group: str, what: str) -> None:
         page = reverse("lag:group-detail", args=[CLUSTER, group])
-        self.stdout.write(f"Look at http://{settings.HOST}:{settings.PORT}{page}: {what}")
+        site = rundir.address(settings.PORTAL_VAR) or portal.address(settings.HOST, settings.PORT)
+        self.stdout.write(f"Look at {site}{page}: {what}")
         self.stdout.write("`manage.py demo restore` brings everything back.")

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from ops_portal.lib import portal
+from ops_portal.lib import portal, rundir
 from ops_portal.lib.supervisor import StartRefused, Supervisor, exit_with
 
 
@@ -20,12 +20,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = settings.HOST, settings.PORT
-        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        address = portal.address(host, port)
         try:
             with Supervisor(settings.PORTAL_VAR) as supervisor:
                 portal.refuse_taken_port(host, port)
                 portal.start_base(supervisor, database_url=settings.DATABASE_URL, valkey_url=settings.VALKEY_URL)
                 supervisor.start(portal.portal_children(host, port))
+                rundir.note_address(supervisor.var, address)
                 supervisor.say(f"The portal is at {address}/ (logs in {supervisor.log_directory}; Ctrl-C stops it).")
                 self.offer_first_link(supervisor, address)
                 self.add_cluster(supervisor, options["kafka"], options["prometheus"])
