@@ -43,6 +43,7 @@ class Right(StrEnum):
     SEE_CLIENTS = "see_clients"
     CHANGE_SLO = "change_slo"
     CHANGE_GROUP_SETTINGS = "change_group_settings"  # read_committed, commit interval, target, mute
+    INGEST = "ingest"  # bring in log lines and reports of refusals, for the tokens of log shippers
     ADMINISTER = "administer"  # users, roles, clients, clusters, tokens
     SEE_AUDIT = "see_audit"
     USE_API = "use_api"
@@ -58,6 +59,7 @@ RIGHTS: dict[Role, frozenset[Right]] = {
             Right.SEE_CLIENTS,
             Right.CHANGE_SLO,
             Right.CHANGE_GROUP_SETTINGS,
+            Right.INGEST,
             Right.USE_API,
         }
     ),

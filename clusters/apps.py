@@ -5,6 +5,9 @@ class ClustersConfig(AppConfig):
     name = "clusters"
 
     def ready(self) -> None:
+        from accounts.signals import ownership_changed
         from clusters import live  # models must be loaded first
+        from clusters.services.ownership import on_ownership_changed
 
         live.register_views()
+        ownership_changed.connect(on_ownership_changed, dispatch_uid="clusters.rejections")

@@ -1,8 +1,9 @@
 """Jobs of clusters: enqueue what is due, poll, prune."""
 
 from celery import shared_task
+from django.conf import settings
 
-from clusters.services import runs, schedule
+from clusters.services import rejection_findings, rejections, runs, schedule
 
 _ensured: list[bool] = []
 
@@ -26,6 +27,17 @@ def poll(source_id: int, slot: int) -> str:
 @shared_task(name="clusters.prune_poll_runs", ignore_result=True, max_retries=0)
 def prune_poll_runs() -> str:
     return f"{schedule.poll_runs_prune()} runs were deleted."
+
+
+@shared_task(name="clusters.settle_rejections", ignore_result=True, max_retries=0)
+def settle_rejections() -> str:
+    return f"{rejection_findings.rejection_findings_settle()} findings of refusals were closed."
+
+
+@shared_task(name="clusters.prune_rejections", ignore_result=True, max_retries=0)
+def prune_rejections() -> str:
+    count = rejections.rejections_prune(minute_days=settings.HISTORY_MINUTE_DAYS, event_days=settings.HISTORY_EVENT_DAYS)
+    return f"{count} rows of refusals were deleted."
 
 
 def _send(source_id: int, slot: int) -> None:

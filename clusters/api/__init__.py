@@ -2,5 +2,6 @@
 
 from clusters.api.findings import router as findings_router
 from clusters.api.polling import router as polling_router
+from clusters.api.rejections import router as rejections_router
 
-routers = (polling_router, findings_router)
+routers = (polling_router, findings_router, rejections_router)

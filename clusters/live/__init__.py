@@ -1,8 +1,9 @@
 """Live views of the app (interfaces.md 5), a module per view."""
 
-from clusters.live import polling
+from clusters.live import polling, rejections
 
 
 def register_views() -> None:
     """Called once, in `apps.ready`."""
     polling.register_views()
+    rejections.register_views()

@@ -261,6 +261,8 @@ CELERY_BEAT_SCHEDULE = {
     "pack-history": {"task": "lag.pack_history", "schedule": 20.0},
     "roll-up-history": {"task": "lag.roll_up_history", "schedule": 60.0},
     "keep-partitions": {"task": "lag.keep_partitions", "schedule": 600.0},
+    "settle-rejections": {"task": "clusters.settle_rejections", "schedule": 30.0},
+    "prune-rejections": {"task": "clusters.prune_rejections", "schedule": 600.0},
     "prune-poll-runs": {"task": "clusters.prune_poll_runs", "schedule": 300.0},
     "close-expired-mutes": {"task": "lag.close_expired_mutes", "schedule": 30.0},
 }
@@ -280,6 +282,15 @@ LAG_STOPPED_SECONDS = env_float(
 )
 LAG_NO_COMMITS_SECONDS = env_float(
     "LAG_NO_COMMITS_SECONDS", 60, "Time without any commit after which a live group is reported.", low=5, high=86_400
+)
+REJECTION_BURST_COUNT = env_int(
+    "REJECTION_BURST_COUNT", 20, "Refusals of one principal or host that open a finding.", low=1, high=1_000_000
+)
+REJECTION_BURST_SECONDS = env_int(
+    "REJECTION_BURST_SECONDS", 300, "Seconds within which they count as one burst.", low=60, high=86_400
+)
+REJECTION_QUIET_SECONDS = env_int(
+    "REJECTION_QUIET_SECONDS", 600, "Seconds without a refusal after which the finding closes.", low=60, high=86_400
 )
 HISTORY_RAW_HOURS = env_int("HISTORY_RAW_HOURS", 48, "Hours that raw samples are kept.", low=1, high=720)
 HISTORY_MINUTE_DAYS = env_int("HISTORY_MINUTE_DAYS", 14, "Days that one-minute roll-ups are kept.", low=1, high=366)

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.models import Client, Ownership, User
 from accounts.services import token_create
-from clusters.models import Cluster, Finding, PollRun, Source
+from clusters.models import Cluster, Finding, PollRun, Rejection, Source
 from clusters.ports import GroupType
 from lag.collector import poll
 from lag.models import ConsumerGroup, Slo
@@ -49,6 +49,8 @@ class Site:
                 for name in ("ng-solo", "southbank-solo"):  # a rebalance and a lost member: events
                     self.kafka.join(name, 0, [])
             self._poll()
+        self._refuse(self.own, "ng-")
+        self._refuse(self.other, "southbank-", pk=FOREIGN_ID + 3)
         self._promise(self.own, "ng-")
         self._promise(self.other, "southbank-", pk=FOREIGN_ID + 2)
         self.users = {role: self._user(role) for role in ROLES}
@@ -128,6 +130,26 @@ class Site:
             title=f"{prefix}promise is broken",
             reason=f"{prefix}solo is behind",
             inputs={"group": f"{prefix}solo"},
+        )
+
+    def _refuse(self, client: Client, prefix: str, pk: int | None = None) -> None:
+        Rejection.objects.create(
+            pk=pk,
+            key=f"refused-{prefix}",
+            cluster=self.cluster,
+            origin="log",
+            kind="acl",
+            client=client,
+            principal=f"User:{prefix}feed",
+            resource_type="topic",
+            resource=f"{prefix}orders",
+            pattern="LITERAL",
+            host="10.1.2.3",
+            operation="WRITE",
+            rule="DefaultDeny",
+            count=7,
+            first_at=Now() - timedelta(minutes=3),
+            last_at=Now(),
         )
 
     def _user(self, role: str) -> User:

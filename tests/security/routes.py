@@ -75,6 +75,7 @@ ROUTES: dict[str, Route] = {
     "accounts:session-touch": Route(ANYBODY_IN, post=True),
     "accounts:profile": Route(ANYBODY_IN),
     "accounts:preferences-change": Route(ANYBODY_IN, post=True),
+    "accounts:theme-change": Route(ANYBODY_IN, post=True),
     "accounts:password-change": Route(ANYBODY_IN),
     "accounts:own-token-create": Route(ANYBODY_IN, post=True),
     "accounts:own-token-revoke": Route(
@@ -179,6 +180,9 @@ ROUTES: dict[str, Route] = {
     "api:slos": Route(ANYBODY_IN, queries=("", "client=Southbank+Trading")),
     "api:sources": Route(OPERATIONS),
     "api:findings": Route(OPERATIONS),
+    "api:rejections": Route(ANYBODY_IN, queries=("", "q=south", "q=1", "client=Southbank+Trading", "sort=client")),
+    "api:ingest_authorizer_log": Route(SETTERS, post=True),
+    "api:ingest_rejections": Route(SETTERS, post=True),
     "api:token_refresh": Route(ANYBODY_IN, post=True, status=frozenset({200, 400})),
     "api:clients": Route(CLIENT_PEOPLE, queries=("", "q=south")),
 }
@@ -192,4 +196,5 @@ VIEWS: dict[str, tuple[frozenset[str], dict[str, Any], dict[str, Any] | None]] =
         {"cluster": "north", "group": "southbank-solo"},
     ),
     "ops.sources": (OPERATIONS, {}, None),
+    "clusters.rejections": (ANYBODY_IN, {"cluster": "north"}, None),
 }

@@ -1,0 +1,175 @@
+"""Batches of log lines are counted once and exactly, whoever else sends at the same time."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.db.models import Sum
+from django.utils import timezone
+
+from clusters.models import Cluster, Finding, Rejection, RejectionFeed, RejectionMinute, RejectionTotal
+from clusters.rejections.types import Kind, Rejected
+from clusters.services.rejection_findings import rejection_findings_settle
+from clusters.services.rejections import Part, Report, lines_ingest, rejections_ingest, rejections_prune
+from tests.clusters.rejections.conftest import Firms, Line
+
+pytestmark = pytest.mark.django_db
+
+
+def test_equal_refusals_are_one_series_with_minutes(north: Cluster, firms: Firms, line: Line) -> None:
+    done = lines_ingest(cluster=north, lines=[line(ago=150), line(ago=30), line(), line(host="10.9.9.9")])
+    assert (done.taken, done.lines, done.rejections, done.new_series) == (True, 4, 4, 2)
+    row = Rejection.objects.get(host="10.1.2.3")
+    assert (row.count, row.client, row.kind, row.operation) == (3, firms["northgate"], "acl", "WRITE")
+    assert 149 < (row.last_at - row.first_at).total_seconds() < 151
+    assert list(row.minutes.order_by("at").values_list("count", flat=True)) in ([1, 2], [1, 1, 1])
+
+
+def test_a_series_goes_on_where_it_was(north: Cluster, line: Line) -> None:
+    lines_ingest(cluster=north, lines=[line(ago=60)])
+    first = Rejection.objects.get()
+    done = lines_ingest(cluster=north, lines=[line(ago=3600), line()])
+    row = Rejection.objects.get()
+    assert (done.new_series, row.pk, row.count) == (0, first.pk, 3)
+    assert row.first_at < first.first_at < row.last_at
+
+
+def test_a_batch_id_is_counted_once(north: Cluster, line: Line) -> None:
+    assert lines_ingest(cluster=north, lines=[line()], batch="a").taken
+    assert not lines_ingest(cluster=north, lines=[line()], batch="a").taken
+    assert lines_ingest(cluster=north, lines=[line()], batch="b").taken
+    assert Rejection.objects.get().count == 2
+
+
+def test_a_stretch_of_a_file_is_counted_once(north: Cluster, line: Line) -> None:
+    assert lines_ingest(cluster=north, lines=[line()], part=Part("s", 0, 100, "broker-1:/log")).position == 100
+    again = lines_ingest(cluster=north, lines=[line(), line()], part=Part("s", 0, 200))
+    assert (again.taken, again.position) == (False, 100)
+    assert lines_ingest(cluster=north, lines=[line()], part=Part("s", 100, 200)).taken
+    gap = lines_ingest(cluster=north, lines=[line()], part=Part("s", 300, 400))
+    assert (gap.taken, gap.position) == (False, 200)
+    feed = RejectionFeed.objects.get()
+    assert (Rejection.objects.get().count, feed.position, feed.lines, feed.label) == (2, 200, 2, "broker-1:/log")
+
+
+def test_lines_that_cannot_be_read_are_counted_and_shown(north: Cluster, line: Line) -> None:
+    done = lines_ingest(
+        cluster=north, lines=[line()[:90], "[x] INFO something else (kafka.server)"], part=Part("s", 0, 9)
+    )
+    assert (done.unread, done.passed, done.rejections) == (1, 1, 0)
+    assert RejectionFeed.objects.get().unread_line == line()[:90] or RejectionFeed.objects.get().unread == 1
+
+
+def test_a_sender_with_a_wrong_clock_does_not_move_history(north: Cluster, line: Line) -> None:
+    now = timezone.now().timestamp()
+    lines_ingest(cluster=north, lines=[line(ago=7200)], sent_at=now - 7200)
+    assert abs((Rejection.objects.get().last_at - timezone.now()).total_seconds()) < 5
+
+
+def test_a_time_ahead_of_the_database_counts_as_now(north: Cluster, line: Line) -> None:
+    lines_ingest(cluster=north, lines=[line(ago=-86_400)])
+    assert Rejection.objects.get().last_at <= timezone.now() + timedelta(seconds=1)
+
+
+def test_hostile_texts_are_cut_to_what_columns_hold(north: Cluster, line: Line) -> None:
+    lines_ingest(cluster=north, lines=[line(resource=f"Group:LITERAL:{'g' * 9000}", principal=f"User:{'ü' * 3000}")])
+    row = Rejection.objects.get()
+    assert (len(row.resource), len(row.principal)) == (1000, 1000)
+
+
+def test_the_principal_decides_whose_it_is(north: Cluster, firms: Firms, line: Line) -> None:
+    """A stranger at somebody's topic is the stranger's matter; without a principal the subject's topic decides."""
+    lines_ingest(cluster=north, lines=[line(principal="User:southbank-feed"), line(principal="User:unknown")])
+    reports = [Report(north, Rejected(Kind.SCHEMA, subject="northgate-orders-value", host="10.1.1.1"))]
+    rejections_ingest(reports=reports)
+    owners = dict(Rejection.objects.values_list("principal", "client__name"))
+    assert owners == {"User:southbank-feed": "Southbank Trading", "User:unknown": None, "": "Northgate Capital"}
+
+
+def test_a_named_client_outranks_the_rules(north: Cluster, firms: Firms) -> None:
+    rejected = Rejected(Kind.SCHEMA, subject="northgate-orders-value", client="Southbank Trading")
+    rejections_ingest(reports=[Report(north, rejected), Report(None, rejected._replace(client="Nobody"))])
+    assert set(Rejection.objects.values_list("cluster__name", "client__name")) == {
+        ("north", "Southbank Trading"),
+        (None, "Northgate Capital"),
+    }
+
+
+def test_totals_are_kept_for_metrics_when_series_are_pruned(north: Cluster, firms: Firms, line: Line) -> None:
+    lines_ingest(cluster=north, lines=[line(ago=100 * 86_400), line()])
+    assert rejections_prune(minute_days=14, event_days=90) == 1  # the old minute; the series goes on
+    Rejection.objects.update(last_at=timezone.now() - timedelta(days=91))
+    assert rejections_prune(minute_days=14, event_days=90) == 1
+    assert not Rejection.objects.exists()
+    assert RejectionTotal.objects.get(client=firms["northgate"]).count == 2
+
+
+def test_a_burst_opens_a_finding_once_and_quiet_closes_it(north: Cluster, firms: Firms, line: Line) -> None:
+    lines_ingest(cluster=north, lines=[line()] * 19)
+    assert not Finding.objects.exists()
+    lines_ingest(cluster=north, lines=[line()] * 2)
+    finding = Finding.objects.get()
+    assert (finding.kind, finding.client, finding.entity) == (
+        "rejection_burst",
+        firms["northgate"],
+        "User:northgate-feed",
+    )
+    assert "21 times in 5 minutes" in finding.title
+    assert "kafka-acls.sh --add --allow-principal User:northgate-feed" in finding.reason
+    lines_ingest(cluster=north, lines=[line()])
+    assert Finding.objects.get().inputs["count"] == 22
+    assert rejection_findings_settle() == 0
+    Rejection.objects.update(last_at=timezone.now() - timedelta(seconds=700))
+    RejectionMinute.objects.update(at=timezone.now() - timedelta(seconds=700))
+    assert rejection_findings_settle() == 1
+
+
+def test_one_refused_schema_is_a_finding(north: Cluster, firms: Firms) -> None:
+    rejections_ingest(reports=[Report(north, Rejected(Kind.SCHEMA, subject="southbank-trades-value"))])
+    finding = Finding.objects.get()
+    assert (finding.kind, finding.severity, finding.client) == ("schema_rejected", "critical", firms["southbank"])
+
+
+def test_a_backlog_of_yesterday_opens_no_finding(north: Cluster, line: Line) -> None:
+    lines_ingest(cluster=north, lines=[line(ago=86_400)] * 500)
+    assert Rejection.objects.get().count == 500
+    assert not Finding.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_senders_at_once_count_every_line(line: Line) -> None:
+    """Eight threads, the same and different series in different orders: no deadlock, no line lost or counted twice."""
+    north = Cluster.objects.create(name="north", bootstrap="x:1")
+    lines = [line(host=f"10.0.0.{number}") for number in range(12)]
+    failed: list[BaseException] = []
+
+    def send(number: int) -> None:
+        try:
+            for turn in range(6):
+                mixed = lines[number:] + lines[:number]
+                lines_ingest(cluster=north, lines=mixed, batch=f"{number // 2}-{turn}")
+        except BaseException as error:  # noqa: BLE001 - shown by the test
+            failed.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failed == []
+    assert set(Rejection.objects.values_list("count", flat=True)) == {24}  # four batch ids, six turns
+    assert RejectionMinute.objects.aggregate(total=Sum("count"))["total"] == 12 * 24
+    assert RejectionTotal.objects.get().count == 12 * 24
+    assert Finding.objects.filter(closed_at__isnull=True).count() == 1
+
+
+def test_a_batch_that_fails_leaves_nothing(north: Cluster, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clusters.services.rejections.bursts_open", lambda **_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        lines_ingest(cluster=north, lines=[line()], part=Part("s", 0, 10), batch="a")
+    monkeypatch.undo()
+    assert not Rejection.objects.exists()
+    assert lines_ingest(cluster=north, lines=[line()], part=Part("s", 0, 10), batch="a").taken
