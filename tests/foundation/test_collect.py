@@ -21,14 +21,14 @@ def sources(tmp_path: Path, settings: LazySettings) -> Iterator[Path]:
     (directory / "page.css").write_text("body { color: red }")
     settings.STATICFILES_DIRS = [directory]
     settings.STATICFILES_FINDERS = ["django.contrib.staticfiles.finders.FileSystemFinder"]
-    get_finder.cache_clear()
+    get_finder.cache_clear()  # type: ignore[attr-defined]  # has a cache, which its stub does not know
     settings.STATIC_ROOT = tmp_path / "static"
     settings.STORAGES = {
         **settings.STORAGES,
         "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
     }
     yield directory
-    get_finder.cache_clear()
+    get_finder.cache_clear()  # type: ignore[attr-defined]
 
 
 def test_files_are_hashed_and_a_file_that_is_gone_is_gone(sources: Path, settings: LazySettings) -> None:

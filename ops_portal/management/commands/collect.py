@@ -53,8 +53,8 @@ def _collect(root: Path, *, only_if_changed: bool) -> None:
         shutil.rmtree(rest, ignore_errors=True)
     fresh.mkdir()
     command = CollectStatic()
-    kind = settings.STORAGES["staticfiles"]
-    command.storage = storages.create_storage({**kind, "OPTIONS": {**kind.get("OPTIONS", {}), "location": str(fresh)}})
+    kind: dict[str, Any] = settings.STORAGES["staticfiles"]
+    command.storage = storages.create_storage(kind | {"OPTIONS": kind.get("OPTIONS", {}) | {"location": str(fresh)}})
     call_command(command, interactive=False, verbosity=0)
     (fresh / ".stamp").write_text(state)
     if root.exists():
