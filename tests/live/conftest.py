@@ -53,6 +53,18 @@ def _clean(_database: None) -> Iterator[None]:
     board.empty()
 
 
+@pytest.fixture(scope="session")
+def _shared_told_web(_database: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_web(web_env(settings.VALKEY), tmp_path_factory.mktemp("web"), "tests.live.serve_told") as address:
+        yield address
+
+
+@pytest.fixture
+def told_web(_shared_told_web: str, _clean: None) -> str:
+    """As `web`, in a process that never sweeps its sockets: what happens there was told by an event, hence at once."""
+    return _shared_told_web
+
+
 @pytest.fixture
 def web(_shared_web: str, _clean: None) -> str:
     """Address of the socket of a running web process."""

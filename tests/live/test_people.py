@@ -1,6 +1,8 @@
-"""Real people on the portal's own application: what accounts does to them reaches their open sockets."""
+"""Real people on the portal's own application: what accounts does to them reaches their open sockets.
 
-import time
+The process makes no sweep of sessions, so it is the event that ends them; how soon is measured by the bench.
+"""
+
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -18,13 +20,11 @@ from tests.accounts.factories import make_client, make_user
 from tests.live.client import Reader
 from tests.live.conftest import running_web
 
-PROMPT = 2.5  # two seconds, with half a second for a busy machine
-
 
 @pytest.fixture
 def portal(process_env: dict[str, str], valkey: redis.Redis, tmp_path: Path) -> Iterator[str]:
     publish.forget()
-    with running_web(process_env, tmp_path, "ops_portal.asgi") as address:
+    with running_web(process_env, tmp_path, "tests.live.serve_portal") as address:
         yield address
 
 
@@ -38,11 +38,9 @@ def signed_in(address: str, user: User) -> tuple[Reader, Browser]:
     return reader, browser
 
 
-def ends_promptly(reader: Reader, action: Callable[[], object]) -> None:
-    started = time.monotonic()
+def ends(reader: Reader, action: Callable[[], object]) -> None:
     action()
     assert reader.until_closed() == 4401
-    assert time.monotonic() - started < PROMPT
 
 
 def test_a_session_that_ends_closes_its_sockets(portal: str) -> None:
@@ -57,7 +55,7 @@ def test_a_session_that_ends_closes_its_sockets(portal: str) -> None:
         user = make_user("sre", f"sre-{number}")
         reader, browser = signed_in(portal, user)
         with reader:
-            ends_promptly(reader, partial(ending, user, browser))
+            ends(reader, partial(ending, user, browser))
 
 
 def test_a_lesser_role_loses_the_view_and_keeps_the_socket(portal: str) -> None:
@@ -88,4 +86,4 @@ def test_a_revoked_token_closes_its_socket(portal: str) -> None:
     token, text = tokens.token_create(user=user, acting_user=user)
     with Reader(portal, headers={"Authorization": f"Bearer {text}"}) as reader:
         reader.hello()
-        ends_promptly(reader, lambda: tokens.token_revoke(token=token, acting_user=user))
+        ends(reader, lambda: tokens.token_revoke(token=token, acting_user=user))

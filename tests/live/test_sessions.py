@@ -1,4 +1,7 @@
-"""What sign-out, expiry and changed rights do to open sockets."""
+"""What sign-out, expiry and changed rights do to open sockets.
+
+How soon is measured by the bench. Here the process hears events alone: it makes no sweep that could end a socket later.
+"""
 
 import time
 from collections.abc import Iterator
@@ -9,14 +12,12 @@ from ops_portal.lib.live import publish, sessions
 from tests.live import board
 from tests.live.client import Reader
 
-PROMPT = 2.5  # seconds, with half a second for a busy machine
-
 
 @pytest.fixture
-def reader(web: str) -> Iterator[Reader]:
+def reader(told_web: str) -> Iterator[Reader]:
     board.put("one", {"k": (1, "red")}, colour="red")
     board.put("one", {"k": (2, "blue")}, colour="blue")
-    with Reader(web, "s1") as opened:
+    with Reader(told_web, "s1") as opened:
         opened.hello()
         opened.sub("v", "one")
         opened.wait("snap")
@@ -25,16 +26,14 @@ def reader(web: str) -> Iterator[Reader]:
 
 def test_a_revoked_session_closes_at_once(reader: Reader) -> None:
     board.sign_out("s1")
-    started = time.monotonic()
     sessions.revoke(identity="s1")
     assert reader.until_closed() == 4401
-    assert time.monotonic() - started < PROMPT
     assert reader.seen[-1] == {"type": "bye", "code": 4401, "retry_ms": 0}
 
 
-def test_other_sessions_of_the_user_stay_when_one_is_revoked(reader: Reader, web: str) -> None:
+def test_other_sessions_of_the_user_stay_when_one_is_revoked(reader: Reader, told_web: str) -> None:
     board.sign_in("s2", user_id=1)
-    with Reader(web, "s2") as other:
+    with Reader(told_web, "s2") as other:
         other.hello()
         board.sign_out("s2")
         sessions.revoke(user_id=1)
@@ -43,22 +42,22 @@ def test_other_sessions_of_the_user_stay_when_one_is_revoked(reader: Reader, web
     assert reader.wait("pong")["t"] == 1
 
 
-def test_an_expired_session_closes_within_two_seconds(web: str) -> None:
+def test_an_expired_session_closes_by_itself(told_web: str) -> None:
     board.sign_in("short", seconds=1.0)
-    with Reader(web, "short") as reader:
+    with Reader(told_web, "short") as reader:
         reader.hello()
-        started = time.monotonic()
         assert reader.until_closed() == 4401
-        assert time.monotonic() - started < 1.0 + 2.0 + 1.0
 
 
-def test_an_extended_session_stays_open(web: str) -> None:
-    board.sign_in("short", seconds=1.5)
-    with Reader(web, "short") as reader:
+def test_an_extended_session_outlives_one_that_was_not(told_web: str) -> None:
+    board.sign_in("extended", seconds=3.0)
+    board.sign_in("short", seconds=3.1)
+    with Reader(told_web, "extended") as reader, Reader(told_web, "short") as other:
         reader.hello()
-        board.sign_in("short", seconds=60)
-        sessions.extend(identity="short", expires_at=time.time() + 60)
-        time.sleep(4)  # the passing of the old deadline is the very thing
+        other.hello()
+        board.sign_in("extended", seconds=60)
+        sessions.extend(identity="extended", expires_at=time.time() + 60)
+        assert other.until_closed() == 4401
         reader.send({"type": "ping", "t": 1})
         reader.wait("pong")
 

@@ -18,19 +18,18 @@ from django.db import connection
 
 from ops_portal.lib import units
 from ops_portal.lib.clock import Clock
-from ops_portal.lib.live import frames, publish, rows, snapshots, store, views
+from ops_portal.lib.live import frames, store, views
 from ops_portal.lib.live.guard import Guard
 from ops_portal.lib.live.link import SILENT_SECONDS, Link
+from ops_portal.lib.live.mender import CHECK_SECONDS, Mender
 from ops_portal.lib.live.socket import Slot, Socket
-from ops_portal.lib.live.store import State
-from ops_portal.lib.live.topic import LOCAL, Entry, News, Topic
+from ops_portal.lib.live.topic import News, Topic
 from ops_portal.lib.live.views import ViewKey, Watcher
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-CHECK_SECONDS = 5.0
 SESSION_SECONDS = 2.0
 REVALIDATE_SECONDS = 30.0
 HELLO_SECONDS = 10.0
@@ -38,7 +37,6 @@ LINGER_SECONDS = 15.0
 REREAD_SECONDS = 60.0
 DOUBT_SECONDS = 600.0
 _THREADS = 4
-_REPLAYED_ON_LOAD = 60
 
 
 class Hub:
@@ -55,6 +53,7 @@ class Hub:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="live")
         self._link = Link(self._on_message, self._on_up)
         self._guard = Guard(self)
+        self._mender = Mender(self, self._link)
         self._tasks: set[asyncio.Task[None]] = set()
         self._store_run = ""
         self._doubt_until = time.monotonic() + DOUBT_SECONDS  # until the server has told its age
@@ -135,7 +134,7 @@ class Hub:
     def _open_topic(self, key: ViewKey) -> Topic:
         topic = self.topics[key.text] = Topic(key)
         self._by_channel[store.names_of(key.text).channel] = topic
-        self.spawn(self._mend(topic))
+        self.spawn(self._mender.mend(topic))
         return topic
 
     def _close_topic(self, topic: Topic) -> None:
@@ -151,11 +150,11 @@ class Hub:
         if topic is None or not topic.epoch:
             return  # what comes while a topic is loaded is found in the stream afterwards
         if topic.offer(News.parse(data)):
-            self._update_stale(topic)
+            self.update_stale(topic)
             topic.wake()
         else:
             self.counts["gaps"] += 1
-            self.spawn(self._mend(topic))
+            self.spawn(self._mender.mend(topic))
 
     async def _on_up(self) -> None:
         """The server is heard (again): find out for every topic what was missed."""
@@ -163,7 +162,7 @@ class Hub:
         await self._date_the_store()
         for topic in list(self.topics.values()):
             topic.reread = self.counts["connected"] > 1  # what was committed meanwhile may never have been published
-            self.spawn(self._mend(topic))
+            self.spawn(self._mender.mend(topic))
 
     async def _date_the_store(self) -> None:
         """A server that lost power may have lost its last second and count on under the same numbers.
@@ -179,93 +178,6 @@ class Hub:
         if run_id != self._store_run or not run_id:
             self._store_run = run_id
             self._doubt_until = time.monotonic() + DOUBT_SECONDS - uptime
-
-    async def _mend(self, topic: Topic) -> None:
-        """Load the topic, or bring it up to the server's state; one at a time per topic."""
-        topic.missed = True
-        if topic.loading:
-            return
-        topic.loading = True
-        try:
-            while topic.missed and self.topics.get(topic.key.text) is topic:
-                topic.missed = False
-                await self._mend_once(topic)
-                topic.failed = False
-        except Exception:
-            self.counts["load_failed"] += 1
-            topic.failed = True
-            logger.exception("The live view %s could not be read.", topic.key.view.name)
-        finally:
-            topic.loading = False
-        self._update_stale(topic)
-        topic.wake()
-
-    async def _mend_once(self, topic: Topic) -> None:
-        try:
-            if not topic.epoch:
-                await self._link.subscribe(store.names_of(topic.key.text).channel)
-            elif await self._catch_up(topic) and not topic.reread:
-                return
-        except (redis.RedisError, OSError):
-            if topic.epoch and time.monotonic() - topic.checked_at < CHECK_SECONDS:
-                return
-        await self._load(topic)
-
-    async def _load(self, topic: Topic) -> None:
-        """Take the state from Postgres, publishing it if the server answers."""
-        topic.checked_at, topic.reread = time.monotonic(), False
-        state, topic.period = await self.in_thread(_load_state, topic.key)
-        topic.checked_at = time.monotonic()
-        if state.epoch.startswith(LOCAL):
-            topic.take_local(state)
-            return
-        if (topic.epoch, topic.seq) == (state.epoch, state.seq):
-            return
-        if topic.epoch == state.epoch and topic.seq > state.seq:
-            return  # news overtook the reading
-        self.counts["resets"] += bool(topic.epoch)
-        topic.reset(state)
-        try:
-            topic.prepend(await self._recent(topic))
-            await self._catch_up(topic)
-        except (redis.RedisError, OSError):
-            topic.missed = True
-
-    async def _catch_up(self, topic: Topic) -> bool:
-        """Replay what the stream has beyond the topic; False when its state must be taken as a whole."""
-        if topic.local:
-            return False
-        names = store.names_of(topic.key.text)
-        own, own_pid = topic.seq, topic.pid  # before the call: what is heard meanwhile is newer than its answer
-        epoch, seq, pid = await self._position(names)
-        if epoch != topic.epoch:
-            return False
-        if seq == own and pid == own_pid:
-            return True
-        if seq > own:
-            found: Any = await self._link.commands.xrange(names.stream, min=f"{own}-0")
-            replayed = topic.replay([News.parse(fields[b"p"]) for _, fields in found], own, own_pid)
-            if replayed is not None:
-                self.counts["replayed"] += 1
-                topic.wake()
-                return replayed and topic.seq >= seq
-        # The server came back without what it had told us: it goes on under the same numbers with other content.
-        self.counts["rewound"] += 1
-        await self._link.commands.eval(store.RESET, 3, names.meta, names.snap, names.stream, topic.epoch)
-        return False
-
-    async def _position(self, names: store.Names) -> tuple[str, int, str]:
-        answer = await self._link.commands.eval(
-            store.TOUCH, 3, names.meta, names.snap, names.stream, str(store.STATE_SECONDS)
-        )
-        epoch, seq, pid = answer
-        return (epoch.decode(), int(seq), pid.decode()) if epoch is not None else ("", 0, "")
-
-    async def _recent(self, topic: Topic) -> list[Entry]:
-        """The last deltas before the topic's state, so that readers of before go on without a snapshot."""
-        found: Any = await self._link.commands.xrevrange(store.names_of(topic.key.text).stream, count=_REPLAYED_ON_LOAD)
-        parsed = [News.parse(fields[b"p"]) for _, fields in reversed(found)]
-        return [news.entry for news in parsed if news.epoch == topic.epoch and news.entry.s > 1]
 
     # --- Once a second -------------------------------------------------------------------------------
 
@@ -288,7 +200,7 @@ class Hub:
             if topic.empty_since is not None and now - topic.empty_since > LINGER_SECONDS:
                 self._close_topic(topic)
             else:
-                self._update_stale(topic)
+                self.update_stale(topic)
                 self._mend_if_needed(topic, now)
         if self._due("session", SESSION_SECONDS, now):
             often = not self._link.up  # then no event comes
@@ -299,7 +211,7 @@ class Hub:
         if self._due("check", CHECK_SECONDS, now) and self._link.up:
             await self._keep_interest()
             for topic in list(self.topics.values()):
-                self.spawn(self._mend(topic))
+                self.spawn(self._mender.mend(topic))
 
     def _mend_if_needed(self, topic: Topic, now: float) -> None:
         """A topic without data, or without the server, is read from Postgres every five seconds.
@@ -310,7 +222,7 @@ class Hub:
         age = now - topic.checked_at
         topic.reread = topic.reread or age > REREAD_SECONDS
         if age > CHECK_SECONDS and (topic.failed or away or topic.reread):
-            self.spawn(self._mend(topic))
+            self.spawn(self._mender.mend(topic))
 
     async def _keep_interest(self) -> None:
         keys = [topic.key for topic in self.topics.values()]
@@ -323,7 +235,7 @@ class Hub:
                 *(key.text for key in keys),
             )
 
-    def _update_stale(self, topic: Topic) -> None:
+    def update_stale(self, topic: Topic) -> None:
         why, since = self._staleness(topic)
         if why != topic.stale_why:
             topic.stale_why, topic.stale_since = why, since
@@ -387,18 +299,6 @@ def _authorise_all(watcher: Watcher, wanted: list[tuple[str, dict[str, Any]]]) -
             logger.exception("Who may see the live view %s could not be found out.", name)
             outcome.append(error)
     return outcome
-
-
-def _load_state(key: ViewKey) -> tuple[State, float | None]:
-    """The key's state as of now and its period. Without the server the epoch is local to this process."""
-    period = key.period_seconds()
-    try:
-        snapshots.watch([key])
-        return publish.refresh(key), period
-    except (redis.RedisError, publish.Contended):
-        found = key.snapshot()
-        stored = rows.stored_rows(key.view, found)
-        return State(LOCAL + secrets.token_hex(6), 1, rows.source_time(found), "", stored), period
 
 
 def _database_clock() -> Clock:
