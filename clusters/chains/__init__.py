@@ -1,0 +1,22 @@
+"""Certificates without Django: reading them out of files, and judging chains link by link. Pure."""
+
+from clusters.chains.facts import Certificate, NotACertificate, read
+from clusters.chains.judge import Judgement, Link, judge
+from clusters.chains.parse import LARGEST_BUNDLE, Bundle, Reason, Unreadable, parse
+from clusters.chains.verdicts import Purpose, Verdict
+
+__all__ = [
+    "LARGEST_BUNDLE",
+    "Bundle",
+    "Certificate",
+    "Judgement",
+    "Link",
+    "NotACertificate",
+    "Purpose",
+    "Reason",
+    "Unreadable",
+    "Verdict",
+    "judge",
+    "parse",
+    "read",
+]
