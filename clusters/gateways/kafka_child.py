@@ -12,7 +12,7 @@ import sys
 import traceback
 
 from clusters.gateways import kafka_frames as frames
-from clusters.gateways.kafka import ConfluentKafka
+from clusters.gateways.kafka_admin import KafkaAdmin
 from clusters.gateways.kafka_client import KafkaClient
 from clusters.gateways.kafka_survey import survey
 from clusters.ports import GatewayFailed
@@ -52,7 +52,7 @@ def serve(connection: socket.socket) -> None:
 
 def answer_to(call: frames.Call, client: KafkaClient) -> frames.Answer:
     """What the call returns or raises, with the requests it sent and the metadata it read."""
-    port = ConfluentKafka(client, call.clock)
+    port = KafkaAdmin(client, call.clock)
     value, failed, code, message = None, "", "", ""
     try:
         if not client.leaders and client.lost_touch and call.method not in _BEGIN_WITH_METADATA:
