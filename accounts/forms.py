@@ -65,10 +65,19 @@ class PasswordForm(forms.Form):
 
 
 class PreferencesForm(forms.Form):
-    time_zone = forms.ChoiceField(
-        label="Time zone", choices=[(name, name) for name in sorted(zoneinfo.available_timezones())]
+    time_zone = forms.CharField(
+        label="Time zone",
+        max_length=64,
+        help_text="The other zone of the switch below the menu. Begin to type a place.",
+        widget=forms.TextInput(attrs={"list": "time-zones", "autocomplete": "off", "spellcheck": "false"}),
     )
     theme = forms.ChoiceField(label="Theme", choices=[("auto", "as the system"), ("light", "light"), ("dark", "dark")])
+
+    def clean_time_zone(self) -> str:
+        name: str = self.cleaned_data["time_zone"]
+        if name not in zoneinfo.available_timezones():
+            raise ValidationError("There is no time zone of that name. One is called Europe/Zurich, for example.")
+        return name
 
 
 class TokenForm(forms.Form):

@@ -12,6 +12,7 @@ urlpatterns = [
     path("sign-out-everywhere", signing_in.sign_out_everywhere, name="sign-out-everywhere"),
     path("session/touch", signing_in.session_touch, name="session-touch"),
     path("account", account.profile, name="profile"),
+    path("account/theme", account.theme_change, name="theme-change"),
     path("account/preferences", account.preferences_change, name="preferences-change"),
     path("account/password", account.password_change, name="password-change"),
     path("account/tokens", account.token_create, name="own-token-create"),

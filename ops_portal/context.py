@@ -64,6 +64,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "csp_nonce": getattr(request, "csp_nonce", ""),
         "theme": theme,
         "theme_shown": "light" if theme == "auto" else theme,
+        **_zones(request),
+        "theme_url": _reverse("accounts:theme-change"),
         "rail_width": "narrow" if request.COOKIES.get("ops_rail") == "narrow" else "wide",
         "import_map": import_map(),
         **_places(request),
@@ -71,8 +73,18 @@ def shell(request: HttpRequest) -> dict[str, Any]:
 
 
 def _theme(request: HttpRequest) -> str:
-    chosen = request.COOKIES.get("ops_theme") or getattr(getattr(request, "user", None), "theme", "auto")
+    """The account's choice; before signing in, what this browser showed last."""
+    chosen = getattr(getattr(request, "user", None), "theme", None) or request.COOKIES.get("ops_theme", "auto")
     return chosen if chosen in THEMES else "auto"
+
+
+def _zones(request: HttpRequest) -> dict[str, str]:
+    """The zone that times are shown in, and the person's own ("" = the browser's); the page switches between it and UTC."""
+    own = getattr(getattr(request, "user", None), "time_zone", "UTC")
+    return {
+        "zone": "own" if request.COOKIES.get("ops_zone") == "own" else "utc",
+        "own_zone": "" if own == "UTC" else own,
+    }
 
 
 def _places(request: HttpRequest) -> dict[str, Any]:

@@ -29,10 +29,20 @@ def preferences_change(request: ApiRequest) -> HttpResponse:
     if form.is_valid():
         services.preferences_change(user=request.user, acting_user=request.user, **form.cleaned_data)
         messages.success(request, "Saved.")
-        response = redirect("accounts:profile")
-        response.delete_cookie("ops_theme")  # the switch in the rail set it; the account's choice counts now
-        return response
+        return redirect("accounts:profile")
     return _page(request, preferences=form)
+
+
+@require_POST
+@signed_in("changes the person's own taste")
+def theme_change(request: ApiRequest) -> HttpResponse:
+    """What the switch below the menu says; the preferences show the same."""
+    user = request.user
+    form = PreferencesForm({"time_zone": user.time_zone, "theme": request.POST.get("theme")})
+    if not form.is_valid():
+        return HttpResponse(status=422)
+    services.preferences_change(user=user, acting_user=user, **form.cleaned_data)
+    return HttpResponse(status=204)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -7,6 +7,7 @@ import { compact, duration, exact } from "ops/format";
 import { live } from "ops/live";
 import { showHistory } from "ops/history";
 import { VirtualRows } from "ops/virtual-rows";
+import { clockTime } from "ops/zones";
 
 const page = /** @type {HTMLElement} */ (document.querySelector("[data-group]"));
 const { cluster = "", path = "", apiUrl = "" } = page.dataset;
@@ -172,7 +173,7 @@ function buildCharts() {
       legend: { show: false },
       scales: { x: { range: (_, from, to) => [Math.max(from, to - TAIL_SECONDS), to] }, y: { range: (_, from, to) => [0, Math.max(1, (to ?? 1) * 1.1)] } },
       axes: [
-        { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { show: false }, size: 24, font: "11px system-ui", values: (_, times) => times.map((at) => new Date(at * 1000).toISOString().slice(11, 16)) },
+        { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { show: false }, size: 24, font: "11px system-ui", values: (_, times) => times.map((at) => clockTime(at * 1000)) },
         { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { show: false }, size: 58, font: "11px system-ui", values: (_, values) => values.map((one) => (spec.axis ?? spec.format)(one)) },
       ],
       series: [{}, ...spec.series.map((_, index) => ({ stroke: colours[index], width: 1.5, dash: index ? [4, 3] : undefined, fill: spec.series.length === 1 ? colours[0].replace("rgb(", "rgba(").replace(")", ", 0.08)") : undefined, spanGaps: false, points: { show: false } }))],
@@ -217,7 +218,7 @@ new ResizeObserver(() => {
     if (width !== plot.width) plot.setSize({ width, height: plot.height });
   }
 }).observe(/** @type {Element} */ (page.querySelector("[data-live-charts]")));
-document.addEventListener("ops:theme", () => { buildCharts(); drawCharts(); });
+for (const name of ["ops:theme", "ops:zone"]) document.addEventListener(name, () => { buildCharts(); drawCharts(); });
 
 // --- Events on a time axis --------------------------------------------------------------------------------------------------------
 function drawAxis() {

@@ -2,6 +2,7 @@
 // What every page does: theme, rail, palette, keyboard help, toasts, relative times, forms that are sent once.
 import "ops/ages";
 import { ago } from "ops/format";
+import { showZone, zoneName } from "ops/zones";
 
 const root = document.documentElement;
 const cookie = (/** @type {string} */ name, /** @type {string} */ value) => {
@@ -20,10 +21,15 @@ function showTheme() {
 dark.addEventListener("change", showTheme);
 for (const button of document.querySelectorAll("[data-theme-switch]")) {
   button.addEventListener("click", () => {
-    const order = ["auto", "light", "dark"];
+    const [system, other] = dark.matches ? ["dark", "light"] : ["light", "dark"];
+    const order = ["auto", other, system]; // so that the first press always changes something
     root.dataset.theme = order[(order.indexOf(root.dataset.theme ?? "auto") + 1) % 3];
-    cookie("ops_theme", root.dataset.theme);
+    cookie("ops_theme", root.dataset.theme); // for the sign-in page; the account's choice counts elsewhere
     showTheme();
+    fetch(/** @type {HTMLElement} */ (button).dataset.themeUrl ?? "", {
+      method: "POST", keepalive: true, body: new URLSearchParams({ theme: root.dataset.theme }),
+      headers: { "X-CSRFToken": /** @type {HTMLMetaElement} */ (document.querySelector("meta[name=csrf-token]")).content },
+    }).catch(() => toast("The theme is changed on this page only: the portal cannot be reached.", "error"));
   });
 }
 
@@ -85,16 +91,30 @@ document.body.addEventListener("htmx:responseError", (event) => {
 });
 document.body.addEventListener("htmx:sendError", () => toast("The portal cannot be reached. Nothing was changed.", "error"));
 
-// --- Times: relative, kept current -----------------------------------------------------------------------
+// --- Times: relative ones kept current, others in the chosen zone --------------------------------------------
 const times = document.getElementsByTagName("time");
+
 function showTimes() {
   if (document.hidden) return;
   for (const time of times) {
-    if (time.dataset.ago === undefined) continue;
-    const text = ago((Date.now() - Date.parse(time.dateTime)) / 1000);
-    if (time.textContent !== text) time.textContent = text;
+    if (time.dataset.ago !== undefined) {
+      const text = ago((Date.now() - Date.parse(time.dateTime)) / 1000);
+      if (time.textContent !== text) time.textContent = text;
+    }
+    if (time.dataset.zone !== root.dataset.zone) showZone(time);
   }
 }
+for (const button of document.querySelectorAll("[data-zone-switch]")) {
+  button.addEventListener("click", () => {
+    root.dataset.zone = root.dataset.zone === "own" ? "utc" : "own";
+    cookie("ops_zone", root.dataset.zone);
+    for (const word of document.querySelectorAll("[data-zone-word]")) word.textContent = `Times: ${zoneName()}`;
+    showTimes();
+    document.dispatchEvent(new CustomEvent("ops:zone"));
+  });
+}
+for (const word of document.querySelectorAll("[data-zone-word]")) word.textContent = `Times: ${zoneName()}`;
+showTimes();
 setInterval(showTimes, 1000);
 
 // --- Forms: sent once ------------------------------------------------------------------------------------
@@ -116,6 +136,10 @@ addEventListener("pageshow", () => {
 document.addEventListener("change", (event) => {
   const field = /** @type {Element} */ (event.target);
   if (field.matches("[data-submit-on-change]")) /** @type {HTMLSelectElement} */ (field).form?.requestSubmit();
+});
+document.addEventListener("focusin", (event) => {
+  const list = /** @type {Element} */ (event.target).matches("[list=time-zones]") && document.querySelector("[data-time-zones]:empty");
+  if (list) for (const name of ["UTC", ...Intl.supportedValuesOf("timeZone")]) list.append(new Option(name, name));
 });
 document.addEventListener("click", (event) => {
   const target = /** @type {Element} */ (event.target);

@@ -145,10 +145,10 @@ def visit(site: Site, browser: Browser) -> Iterator[Visit]:
             bypass_csp=bypass_csp,
             base_url=site.address,
             reduced_motion="reduce",
+            color_scheme=theme,  # type: ignore[arg-type]  # what accounts follow that have chosen none
         )
         context.set_default_timeout(20_000)
         contexts.append(context)
-        context.add_cookies([{"name": "ops_theme", "value": theme, "url": site.address}])
         page = context.new_page()
         if role not in site.states:
             sign_in(page, role)

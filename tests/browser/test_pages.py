@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tests.browser.conftest import Site, Visit
 AXE = Path(__file__).resolve().parents[2] / "node_modules/axe-core/axe.min.js"
 PAGES = (
     "/", "/lag/demo", "/lag/demo/groups/risk-engine", "/lag/demo/groups/risk-engine/settings", "/topics",
-    "/topics/demo/risk.alerts", "/slos", "/slos/add", "/sources", "/sources/demo/lag", "/findings", "/clients", "/docs",
+    "/topics/demo/risk.alerts", "/events", "/slos", "/slos/add", "/sources", "/sources/demo/lag", "/findings", "/clients", "/docs",
     "/patterns", "/account", "/nothing-here",
 )  # fmt: skip
 SERIOUS = {"serious", "critical"}
@@ -110,12 +111,38 @@ def test_the_palette_finds_what_the_person_may_see(visit: Visit) -> None:
     expect(client.get_by_role("dialog", name="Search")).to_contain_text("Nothing that you may see")
 
 
-def test_the_theme_is_kept_without_a_flash(visit: Visit) -> None:
-    page = visit("/", theme="light")
-    page.get_by_role("button", name="Theme").click()
-    expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
-    page.reload(wait_until="commit")
-    expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+def test_the_switch_and_the_account_tell_the_same_theme(visit: Visit) -> None:
+    page = visit("/account", role="lead", theme="light")
+    html, stored = page.locator("html"), page.get_by_label("Theme", exact=True)
+    for chosen, shown in (("dark", "dark"), ("light", "light"), ("auto", "light")):
+        with page.expect_response("**/account/theme") as answer:
+            page.get_by_role("button", name="Theme").click()
+        assert answer.value.status == 204
+        expect(html).to_have_attribute("data-bs-theme", shown)
+        page.reload(wait_until="commit")
+        expect(html).to_have_attribute("data-bs-theme", shown)  # from the first byte, hence without a flash
+        expect(stored).to_have_value(chosen)
+
+
+def test_times_are_shown_in_utc_or_in_the_account_s_zone(visit: Visit) -> None:
+    page = visit("/account", role="lead")
+    field = page.get_by_label("Time zone")
+    field.fill("Atlantis")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("There is no time zone of that name")).to_be_visible()
+    expect(field).to_have_value("Atlantis")
+    field.fill("Asia/Tokyo")
+    assert page.locator("#time-zones option[value='Asia/Tokyo']").count() == 1
+    page.get_by_role("button", name="Save").click()
+    page.goto("/lag/demo/groups/risk-engine")
+    moment = page.locator(".event-list time").first
+    utc = moment.inner_text()
+    page.get_by_role("button", name="Times: UTC").click()
+    expect(moment).not_to_have_text(utc)
+    expect(moment).to_have_attribute("title", re.compile(r"Asia/Tokyo, .* UTC$"))
+    page.reload()
+    expect(page.get_by_role("button", name="Times: Asia/Tokyo")).to_be_visible()
+    expect(moment).not_to_have_text(utc)
 
 
 def test_the_group_page_moves_by_push(site: Site, visit: Visit) -> None:
