@@ -2,6 +2,15 @@
 
 from clusters.models.clusters import CLUSTER_NAME, Cluster, PollRun, Source, Topic
 from clusters.models.findings import Finding
+from clusters.models.health import (
+    CanaryResult,
+    ClusterHealth,
+    HealthEvent,
+    HealthSettings,
+    PlatformSloCount,
+    SignalState,
+    TopicHealth,
+)
 from clusters.models.rejections import (
     Rejection,
     RejectionBatch,
@@ -14,8 +23,13 @@ from clusters.models.schemas import SchemaOffer, SchemaRegistry, SchemaSubject
 
 __all__ = [
     "CLUSTER_NAME",
+    "CanaryResult",
     "Cluster",
+    "ClusterHealth",
     "Finding",
+    "HealthEvent",
+    "HealthSettings",
+    "PlatformSloCount",
     "PollRun",
     "Rejection",
     "RejectionBatch",
@@ -26,6 +40,8 @@ __all__ = [
     "SchemaOffer",
     "SchemaRegistry",
     "SchemaSubject",
+    "SignalState",
     "Source",
     "Topic",
+    "TopicHealth",
 ]

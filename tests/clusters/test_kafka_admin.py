@@ -91,7 +91,7 @@ def test_answers_the_same_through_the_child_process(kafka: KafkaCluster, deadlin
         assert wait_until(lambda: all(child.lost for child in kafka_process._ending), seconds=30)
     assert configs.found[str(found.brokers[0].id)]["log.dirs"]
     assert failed.value.code == "not_acknowledged"
-    assert isolated.requests.by_api == {"DescribeCluster": 1, "DescribeConfigs": 1, "Produce": 1}
+    assert isolated.requests.by_api.items() >= {"DescribeCluster": 1, "DescribeConfigs": 1, "Produce": 1}.items()
 
 
 def test_says_which_address_takes_no_connection(deadline: Deadline) -> None:
