@@ -68,7 +68,7 @@ class PreferencesForm(forms.Form):
     time_zone = forms.CharField(
         label="Time zone",
         max_length=64,
-        help_text="The other zone of the switch below the menu. Begin to type a place.",
+        help_text="Yours, where the switch in the menu leaves UTC. Type to search.",
         widget=forms.TextInput(attrs={"list": "time-zones", "autocomplete": "off", "spellcheck": "false"}),
     )
     theme = forms.ChoiceField(label="Theme", choices=[("auto", "as the system"), ("light", "light"), ("dark", "dark")])

@@ -1,4 +1,4 @@
-"""The board of 2,000 groups as people get it: first byte, bytes of a delta, script time of a tick in Chromium."""
+"""The board of 2,000 groups as people get it: first byte, bytes of a delta, script time of a tick, end of a session."""
 
 import http.client
 import json
@@ -17,7 +17,7 @@ PASSWORD = "a few plain words"  # noqa: S105 - of a user that lives as long as t
 VISIBLE, MOVING, PIXELS = 100, 20, 40
 MOVING_TOPIC, QUIET_TOPIC, PIXEL_TOPIC = "a.moving", "a.quiet", "a.pixel"
 PIXEL_RECORDS = 900
-REQUESTS, TICKS = 40, 8
+REQUESTS, TICKS, SIGN_OUTS = 40, 8, 20
 _CHROMIUM = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -163,6 +163,7 @@ def measure(served: Served) -> dict[str, Any]:
         time.sleep(3 * PERIOD)
         first_bytes, size = _first_bytes(served)
         deltas, ticks, per_period = _ticks(served)
+        closings = _closings(served)
     finally:
         ticker.stop()
     fitting = [delta for delta in deltas if delta["rows"] == MOVING]
@@ -173,6 +174,7 @@ def measure(served: Served) -> dict[str, Any]:
             "first_byte_ms_p95": goal(round(p95(first_bytes), 1) if first_bytes else None, 300, "ms"),
             "delta_bytes": goal(max((delta["bytes"] for delta in fitting), default=None), 2048, "bytes"),
             "script_ms_per_tick": goal(round(statistics.median(scripts), 2) if scripts else None, 8, "ms"),
+            "sign_out_to_close_ms_p95": goal(round(p95(closings), 1) if closings else None, 2000, "ms"),
         },
         {
             "groups": scaled(GROUPS) + VISIBLE + PIXELS,
@@ -204,6 +206,36 @@ def _first_bytes(served: Served) -> tuple[list[float], int]:
             found.append(elapsed)
         time.sleep(0.2)
     return found, size
+
+
+def _closings(served: Served) -> list[float]:
+    """Milliseconds from asking to sign out until the socket of that session is closed by the server."""
+    from django.test import Client
+    from django.urls import reverse
+    from websockets.exceptions import ConnectionClosed
+    from websockets.sync.client import connect
+    from websockets.typing import Origin
+
+    from accounts.models import User
+
+    found = []
+    for _ in range(SIGN_OUTS):
+        browser = Client(headers={"host": f"127.0.0.1:{served.site.port}"})
+        browser.force_login(User.objects.get(username="bench"), backend="accounts.backends.PasswordBackend")
+        headers = {"Cookie": "; ".join(f"{name}={morsel.value}" for name, morsel in browser.cookies.items())}
+        url = f"{served.address.replace('http', 'ws')}/ws/live/"
+        with connect(url, additional_headers=headers, origin=Origin(served.address), compression=None) as socket:
+            socket.send(json.dumps({"type": "hello", "proto": 1}))
+            socket.recv(timeout=10)
+            started = time.perf_counter()
+            if (status := browser.post(reverse("accounts:sign-out")).status_code) != 302:
+                raise RuntimeError(f"signing out answered {status}")
+            try:
+                while True:
+                    socket.recv(timeout=40)
+            except ConnectionClosed:
+                found.append((time.perf_counter() - started) * 1000)
+    return found
 
 
 def _ticks(served: Served) -> tuple[list[dict[str, int]], list[dict[str, float]], dict[str, float]]:

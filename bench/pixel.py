@@ -1,7 +1,9 @@
 """Commit to pixel: from a commit sent to the broker until its figure is painted on the board in Chromium."""
 
 import random
+import statistics
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.board import PIXEL_RECORDS, PIXEL_TOPIC, PIXELS, Served, pixel_group
@@ -10,6 +12,7 @@ from bench.site import CLUSTER, PERIOD
 
 ROUNDS = 8  # periods over which the commits are spread, at random, so that every phase of the poll occurs
 _WAIT_SECONDS = 30
+_UNTIL_READ = ("load", "list", "describe", "commits")  # stages of a poll up to the moment that decides what it has seen
 # Looks at the rows after every change; what stands there is timed after the frame that shows it.
 _WATCH = """wanted => {
   window.seen = {};
@@ -29,6 +32,13 @@ _WATCH = """wanted => {
 def measure(served: Served) -> dict[str, Any]:
     """The row of the table."""
     page = served.context.new_page()
+    frames: list[float] = []
+
+    def hear(payload: str | bytes) -> None:
+        if '"type":"d"' in str(payload):
+            frames.append(time.time())
+
+    page.on("websocket", lambda socket: socket.on("framereceived", hear))
     page.goto(f"/lag/{CLUSTER}")
     page.locator("[data-board][data-state=live]").wait_for(state="attached")
     page.get_by_role("link", name=pixel_group(PIXELS - 1), exact=True).wait_for(state="visible")
@@ -38,12 +48,12 @@ def measure(served: Served) -> dict[str, Any]:
     moments = sorted(random.uniform(0, ROUNDS * PERIOD) for _ in range(PIXELS))
     started, sent = time.monotonic(), {}
     for moment, group in zip(moments, random.sample(sorted(wanted), PIXELS), strict=True):
-        time.sleep(max(0.0, started + moment - time.monotonic()))
+        page.wait_for_timeout(max(0.0, started + moment - time.monotonic()) * 1000)
         unread = int(wanted[group])
         sent[group] = served.traffic.commit_one(group, (PIXEL_TOPIC, 0), PIXEL_RECORDS - unread)
     until = time.monotonic() + _WAIT_SECONDS
     while len(seen := _seen(page)) < PIXELS and time.monotonic() < until:
-        page.wait_for_timeout(200)
+        page.wait_for_timeout(20)  # frames are timed when Playwright hands them over, which it does while it waits
     page.close()
     took = [seen[group] - at for group, at in sent.items() if group in seen]
     missing = PIXELS - len(took)
@@ -53,8 +63,41 @@ def measure(served: Served) -> dict[str, Any]:
             "p95_seconds": goal(round(p95(took), 2) if not missing else None, PERIOD + 1.0, "s"),
             "never_shown": goal(missing, 0, "commits"),
         },
-        {"trials": PIXELS, "period_seconds": PERIOD, "seconds": spread(took, 2) if took else None},
+        {
+            "trials": PIXELS,
+            "period_seconds": PERIOD,
+            "seconds": spread(took, 2) if took else None,
+            "where_it_goes": _stages(sent, seen, frames),
+        },
     )
+
+
+def _stages(sent: Mapping[str, float], seen: Mapping[str, float], frames: Sequence[float]) -> dict[str, Any]:
+    """Medians and p95 in seconds: until the poll reads the commit, from there to the frame, from there to the pixel.
+
+    And what does not add to them: how long after the beginning of its slot a poll starts.
+    """
+    from clusters.models import PollRun
+
+    runs = [
+        (run.started_at.timestamp(), run.started_at.timestamp() + sum(run.counts.get(f"{name}_seconds", 0.0) for name in _UNTIL_READ), run.slot)
+        for run in PollRun.objects.filter(source__kind="lag", status="ok").order_by("-id")[:60]
+    ]  # fmt: skip
+    waits, cycles, paints = [], [], []
+    for group, at in seen.items():
+        frame = max((one for one in frames if one <= at + 0.05), default=None)
+        read = frame and max((moment for _, moment, _ in runs if moment <= frame), default=None)
+        if group in sent and frame and read:
+            waits.append(read - sent[group])
+            cycles.append(frame - read)
+            paints.append(max(0.0, at - frame))
+    starts = [started - slot * PERIOD for started, _, slot in runs]
+    found = {"until_read": waits, "read_to_frame": cycles, "frame_to_pixel": paints, "start_after_slot": starts}
+    return {
+        name: {"median": round(statistics.median(values), 3), "p95": round(p95(values), 3)}
+        for name, values in found.items()
+        if values
+    }
 
 
 def _seen(page: Any) -> dict[str, float]:

@@ -24,6 +24,7 @@ from clusters.models import Cluster
 from clusters.ports import GroupState
 from lag import selectors
 from lag.rows import BoardPage, BoardQuery, GroupSummary
+from lag.selectors.board import MOST_ROWS
 from lag.selectors.freshness import freshness_of
 from lag.selectors.news import cluster_sparkline
 from lag.sentences import board_sentence
@@ -99,6 +100,7 @@ def group_board(request: HttpRequest, cluster: str) -> HttpResponse:
         "red": sum(count for word, count in summary.verdicts.items() if Verdict(word).tone is Tone.CRITICAL),
         "observed_at": summary.observed_at,
         "period_seconds": period_of(found),
+        "live_rows": MOST_ROWS,
         "group_url": reverse("lag:group-detail", args=[found.name, "GROUP"]),
         "clear_url": reverse("lag:group-board", args=[found.name]),
         "empty_text": "No group has committed or joined on this cluster. The board fills by itself.",

@@ -100,7 +100,7 @@ def duration(value: float | None, reason: str = "") -> SafeString:
 @register.filter
 def bound(value: float | None) -> SafeString | str:
     """The error bound of a lag in seconds, where it says anything."""
-    if not value:
+    if not value or value < 0.005:  # what is less would read as zero
         return ""
     return format_html(
         '<span class="num__bound" title="the true age lies within this bound">±{}</span>', formats.duration(value)

@@ -13,7 +13,6 @@ import { VirtualRows } from "ops/virtual-rows";
 /** @typedef {import("ops/cells").Piece} Piece */
 /** @typedef {import("ops/live").Table} Table */
 
-const LIVE_ROWS = 500;
 const REST_EVERY_MS = 10000;
 const SHOWN = ["verdict", "group", "client", "state", "members", "worst_topic", "lag_records", "lag_seconds", "produce_rate", "consume_rate", "spark", "catch_up_seconds"];
 const SPARK = SHOWN.indexOf("spark");
@@ -29,6 +28,7 @@ const table = /** @type {HTMLTableElement} */ (panel.querySelector("table"));
 const sentence = /** @type {HTMLElement} */ (document.querySelector("[data-verdict-sentence]"));
 const chips = /** @type {HTMLAnchorElement[]} */ ([...form.querySelectorAll("[data-verdict]")]);
 const cluster = panel.dataset.cluster ?? "";
+const LIVE_ROWS = Number(panel.dataset.liveRows);
 const query = readQuery(new URLSearchParams(location.search));
 
 /** Rows of the live view (its very arrays), and those beyond it. @type {Map<string, Row>} */

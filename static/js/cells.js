@@ -12,6 +12,7 @@ export const TONES = {
   catching_up: "warning", no_commits: "warning", unknown: "unknown", ok: "ok",
 };
 export const VERDICTS = Object.keys(TONES);
+const LEAST_BOUND = 0.005; // what is less would read as zero
 const SVG = new Set(["svg", "use", "path"]);
 
 /** An element. @param {string} tag @param {Record<string, string>} attrs @param {Piece[]} inner @returns {Tagged} */
@@ -51,7 +52,7 @@ const figureOf = (value, title, text, unit) =>
 
 /** @param {number | null} value @returns {Piece} */
 export const bound = (value) =>
-  value ? piece("span", { class: "num__bound", title: "the true age lies within this bound" }, `±${duration(value)}`) : "";
+  value && value >= LEAST_BOUND ? piece("span", { class: "num__bound", title: "the true age lies within this bound" }, `±${duration(value)}`) : "";
 
 // --- Putting pieces into the page -----------------------------------------------------------------------------------------
 /** @type {WeakMap<Element, Piece[]>} */

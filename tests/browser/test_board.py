@@ -3,7 +3,7 @@
 import contextlib
 import re
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import Site, Visit
 
@@ -98,6 +98,44 @@ def test_only_the_rows_near_the_window_are_in_the_page(visit: Visit) -> None:
     page.mouse.wheel(0, 20_000)
     expect(page.get_by_role("link", name="worker-299")).to_be_visible()
     assert page.locator("tbody tr[data-key]").count() < 120
+
+
+def test_rows_beyond_the_pushed_ones_are_listed_and_a_filter_has_them_pushed(site: Site, visit: Visit) -> None:
+    page = visit("/topics")
+
+    def push_a_hundred(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, body=answer.text().replace('data-live-rows="500"', 'data-live-rows="100"'))
+
+    page.route(re.compile(r"/lag/demo\?sort="), push_a_hundred)
+    with page.expect_websocket() as socket:
+        page.goto("/lag/demo?sort=group")
+    expect(page.get_by_text(re.compile(r"The first 100 of 3\d\d groups move by push"))).to_be_visible()
+    expect(page.get_by_role("table")).to_have_attribute("aria-rowcount", re.compile("3[01]"))
+    with socket.value.expect_event("framesent", lambda text: '"q":"worker-29"' in str(text)) as asked:
+        page.get_by_role("searchbox", name="Filter by group name").fill("worker-29")
+    assert '"sort":"group"' in str(asked.value)
+    expect(page.locator("tbody tr[data-key]")).to_have_count(10)
+    site.tell("stop worker-299")
+    site.tell("step")
+    figure = page.get_by_role("row").filter(has_text="worker-299").locator(".col-lag_records data")
+    expect(figure).not_to_have_attribute("value", "0")
+    site.tell("go worker-299")
+    site.tell("step")
+    expect(figure).to_have_attribute("value", "0")
+
+
+def test_selected_groups_can_be_exported(visit: Visit) -> None:
+    page = visit("/lag/demo?sort=group")
+    expect(page.locator("[data-board][data-state=live]")).to_be_attached()
+    for key in "jxjx":
+        page.keyboard.press(key)
+    expect(page.get_by_text("2 selected")).to_be_visible()
+    address = page.get_by_role("link", name="CSV", exact=True).get_attribute("href") or ""
+    assert len(page.request.get(address).text().splitlines()) == 3
+    page.keyboard.press("Escape")
+    expect(page.get_by_text("2 selected")).to_be_hidden()
+    expect(page.locator("tr.is-selected")).to_have_count(0)
 
 
 def test_rows_stay_under_the_pointer_until_it_leaves(site: Site, visit: Visit) -> None:

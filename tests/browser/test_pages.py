@@ -145,6 +145,22 @@ def test_times_are_shown_in_utc_or_in_the_account_s_zone(visit: Visit) -> None:
     expect(moment).not_to_have_text(utc)
 
 
+def test_events_of_all_groups_are_listed_to_those_who_may_see_them(site: Site, visit: Visit) -> None:
+    site.tell("join fleeting-group")
+    site.tell("step")
+    page = visit("/events?q=fleeting")
+    row = page.get_by_role("row").filter(has_text="fleeting-group")
+    expect(row).to_contain_text("Group appeared")
+    page.get_by_label("Kind").select_option("member_left")
+    expect(page).to_have_url(re.compile("kind=member_left"))
+    expect(page.get_by_text("No event fits this filter")).to_be_visible()
+    page.get_by_role("link", name="Clear", exact=True).click()
+    expect(row).to_be_visible()
+    client = visit("/events?range=all", role="client")
+    assert "fleeting" not in client.content()
+    assert client.request.get("/events?range=all&q=fleeting&until=x&cursor=1-x").status == 200
+
+
 def test_the_group_page_moves_by_push(site: Site, visit: Visit) -> None:
     page = visit("/lag/demo/groups/harbour-feed")
     page.evaluate("window.untouched = true")
