@@ -12,8 +12,9 @@ help: ## list the commands
 	@echo
 	@echo "  make run KAFKA=host:9092 [PROMETHEUS=http://host:9090] [PORT=8000]   settings: docs/settings.md"
 
-demo: .venv/.base node_modules/.done ## the portal with a real three-broker Kafka and live traffic
+demo: .venv/.demo node_modules/.done ## the portal with a real three-broker Kafka and live traffic
 	@sh deploy/bootstrap/system.sh --try java:default-jre-headless mvn:maven
+	@sh deploy/bootstrap/monitoring.sh
 	@exec $(MANAGE) demo
 
 run: .venv/.base node_modules/.done ## the portal on its embedded services, for a Kafka of your own
@@ -21,6 +22,7 @@ run: .venv/.base node_modules/.done ## the portal on its embedded services, for 
 
 test: .venv/.dev node_modules/.done ## all tests: on a real PostgreSQL, Valkey, Kafka and Chromium
 	@sh deploy/bootstrap/system.sh --try java:default-jre-headless mvn:maven chromium:chromium faketime:faketime
+	@sh deploy/bootstrap/monitoring.sh
 	pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 check: .venv/.dev node_modules/.done ## format, lint, types, contracts, templates, migrations, deploy check
@@ -47,6 +49,9 @@ clean: ## remove caches; data (var/), .venv and node_modules stay
 .venv/.base: requirements/base.txt deploy/bootstrap/python.sh
 	@sh deploy/bootstrap/python.sh base
 	@touch $@
+
+.venv/.demo: .venv/.base requirements/demo.txt
+	@sh deploy/bootstrap/python.sh demo && touch $@ || echo "The demo goes on without them."
 
 .venv/.dev: .venv/.base requirements/dev.txt
 	@sh deploy/bootstrap/python.sh dev

@@ -27,6 +27,7 @@ from ops_portal.middleware import current_request_id
 
 _DOCUMENT_LINK = re.compile(r'href="(?:\./)?(?:docs/)?([A-Za-z0-9_-]+)\.md(#[^"]*)?"')
 _DOCUMENT_PICTURE = re.compile(r'src="[A-Za-z0-9_/.-]*?([A-Za-z0-9_-]+\.png)"')
+_HEADING = re.compile(r"<(h[1-6])>(.*?)</\1>", re.DOTALL)
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 
@@ -70,8 +71,15 @@ def docs(request: HttpRequest, name: str = "README") -> HttpResponse:
         lambda link: f'href="{reverse("docs-page", args=[link[1]])}{link[2] or ""}"', nh3.clean(_MARKDOWN.render(text))
     )
     html = _DOCUMENT_PICTURE.sub(lambda found: f'src="{reverse("docs-picture", args=[found[1]])}"', html)
-    body = mark_safe(html)  # noqa: S308 - cleaned by nh3
+    body = mark_safe(_HEADING.sub(_with_anchor, html))  # noqa: S308 - cleaned by nh3
     return render(request, "docs.html", {"name": name, "names": list(files), "body": body})
+
+
+def _with_anchor(heading: re.Match[str]) -> str:
+    """A heading that can be linked to, by GitHub's rule for names of headings."""
+    words = re.sub(r"<[^>]*>|&\w+;", "", heading[2]).lower()
+    name = re.sub(r"[^\w -]", "", words).strip().replace(" ", "-")
+    return f'<{heading[1]} id="{name}">{heading[2]}</{heading[1]}>'
 
 
 @require_safe
