@@ -233,7 +233,7 @@ def _report(item: ReportItem, cluster: Cluster | None) -> Report:
         operation=item.operation or "",
         rule=item.rule or "",
         client=item.client or "",
-        count=item.count,
+        times=item.count,
     )
     return Report(cluster, rejected, item.offered_schema or "", item.schema_type or "")
 

@@ -35,17 +35,17 @@ def fold(origin: str, found: Iterable[Rejected], *, now: float) -> list[Series]:
     series: dict[str, Series] = {}
     for rejected in found:
         at = now if rejected.at is None or rejected.at > now else rejected.at
-        plain = rejected._replace(at=None, count=1)
+        plain = rejected._replace(at=None, times=1)
         key = keys.get(plain)
         if key is None:
             key = keys[plain] = series_key(origin, plain)
         one = series.get(key)
         if one is None:
             one = series[key] = Series(key, plain, 0, at, at)
-        one.count += rejected.count
+        one.count += rejected.times
         one.first_at, one.last_at = min(one.first_at, at), max(one.last_at, at)
         minute = int(at // MINUTE) * MINUTE
-        one.minutes[minute] = one.minutes.get(minute, 0) + rejected.count
+        one.minutes[minute] = one.minutes.get(minute, 0) + rejected.times
     return [series[key] for key in sorted(series)]
 
 

@@ -52,7 +52,7 @@ class Resource(StrEnum):
 
 
 class Rejected(NamedTuple):
-    """One refusal, or `count` equal ones. `at` is in seconds since the epoch, None where nothing says when."""
+    """One refusal, or `times` equal ones. `at` is in seconds since the epoch, None where nothing says when."""
 
     kind: Kind
     at: float | None = None
@@ -67,4 +67,4 @@ class Rejected(NamedTuple):
     request: str = ""  # Kafka request: Metadata, Produce ...
     rule: str = ""  # what refused it; empty = not told
     client: str = ""  # named by whoever reported it
-    count: int = 1
+    times: int = 1

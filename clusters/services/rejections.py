@@ -126,7 +126,7 @@ def lines_ingest(
     if feed is not None and part is not None:
         _feed_moved(feed, part, reading)
     return Ingested(
-        True, None if part is None else part.end, reading.lines, sum(one.count for one in found), new_series,
+        True, None if part is None else part.end, reading.lines, sum(one.times for one in found), new_series,
         reading.passed, reading.unread,
     )  # fmt: skip
 
@@ -149,7 +149,7 @@ def rejections_ingest(*, reports: Sequence[Report], batch: str = "", origin: Ori
                     cluster=report.cluster, subject=report.rejected.subject, schema=report.offered_schema,
                     schema_type=report.schema_type, reason=report.rejected.rule,
                 )  # fmt: skip
-    count = sum(report.rejected.count for report in reports)
+    count = sum(report.rejected.times for report in reports)
     return Ingested(True, lines=len(reports), rejections=count, new_series=new_series)
 
 
@@ -164,9 +164,9 @@ def _batch_is_new(batch: str) -> bool:
 
 
 def _feed(cluster: Cluster, part: Part) -> RejectionFeed:
-    """The stream's row, locked until the batch is committed. A stream that is new begins where its first batch does."""
+    """The stream's row, locked until the batch is committed. One that nobody knows stands at 0: a lost database fills again."""
     RejectionFeed.objects.bulk_create(
-        [RejectionFeed(cluster=cluster, stream=part.stream, label=part.label[:400], position=part.start)],
+        [RejectionFeed(cluster=cluster, stream=part.stream, label=part.label[:400])],
         ignore_conflicts=True,
     )
     return RejectionFeed.objects.select_for_update().get(cluster=cluster, stream=part.stream)
@@ -179,7 +179,7 @@ def _feed_moved(feed: RejectionFeed, part: Part, reading: Reading) -> None:
     feed.label = part.label[:400] or feed.label
     if reading.unread_lines:
         feed.unread_line = reading.unread_lines[-1]
-    feed.last_at = Now()  # type: ignore[assignment]  # an expression of the database
+    feed.last_at = Now()
     feed.save(update_fields=["position", "lines", "unread", "unread_line", "label", "last_at"])
 
 
