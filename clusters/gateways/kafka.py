@@ -16,6 +16,7 @@ from confluent_kafka import (
     TopicPartition,
     Uuid,
 )
+from confluent_kafka.admin import ClusterMetadata
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import _AdminClientImpl as Calls  # see kafka_calls
@@ -82,7 +83,7 @@ class ConfluentKafka:
 
     def metadata(self, deadline: Deadline) -> Metadata:
         try:
-            found = self._client.admin.list_topics(timeout=deadline.timeout(METADATA_SECONDS))
+            found = self._cluster_metadata(deadline)
         except (KafkaException, DeadlinePassed) as error:
             raise self._client.failure(_cause(error)) from None
         self.requests.add("Metadata")
@@ -114,6 +115,7 @@ class ConfluentKafka:
             Broker(broker.id, str(broker.host), broker.port)
             for broker in sorted(found.brokers.values(), key=lambda broker: broker.id)
         )
+        self._client.bulk.know(brokers)
         self.seen = Metadata(found.cluster_id, brokers, topics, tuple(errors))
         return self.seen
 
@@ -190,14 +192,20 @@ class ConfluentKafka:
                 for place in answer.value[0].topic_partitions
                 if place.offset >= 0
             }
-            return CommittedOffsets(group, offsets, self._at(answer))
+            return CommittedOffsets(group, offsets, self._clock.at(answer.at))
 
         def failed(group: str, error: EntityError) -> CommittedOffsets:
             return CommittedOffsets(group, {}, self._clock.now(), error)
 
-        self.requests.add("FindCoordinator", len(groups))
-        self.requests.add("OffsetFetch", len(groups))
-        return self._by_group(groups, send, read, failed, window=GROUPS_IN_FLIGHT, deadline=deadline)
+        asked = list(groups)
+        found = {
+            group: CommittedOffsets(group, offsets, self._clock.at(at))
+            for group, offsets, at in self._client.bulk.committed(asked, self.requests, deadline)
+        }
+        rest = [group for group in asked if group not in found]
+        self.requests.add("FindCoordinator", len(rest))
+        self.requests.add("OffsetFetch", len(rest))
+        return found | self._by_group(rest, send, read, failed, window=GROUPS_IN_FLIGHT, deadline=deadline)
 
     def describe_groups(self, groups: Collection[str], deadline: Deadline) -> Mapping[str, GroupDescription]:
         admin = self._client.admin
@@ -256,6 +264,17 @@ class ConfluentKafka:
         errors = tuple(self._partition_error(partition, error) for partition, error in failed.items())
         return FoundOffsets(offsets, read_at, errors)
 
+    def _cluster_metadata(self, deadline: Deadline) -> ClusterMetadata:
+        """The client asks the broker it used last, on and on, also while that one hangs: then a new client asks another."""
+        try:
+            return self._client.admin.list_topics(timeout=deadline.timeout(CALL_SECONDS))
+        except KafkaException as error:
+            if error_name(error) not in TIMED_OUT:
+                raise
+        self._client.late()
+        self._client.in_touch()
+        return self._client.admin.list_topics(timeout=deadline.timeout(METADATA_SECONDS))
+
     def _partition_error(self, partition: Partition, error: object) -> EntityError:
         if error is None:
             return late(_name(partition))
@@ -272,8 +291,13 @@ class ConfluentKafka:
         read_at: dict[Partition, float],
     ) -> dict[Partition, object]:
         """Fill `offsets` and `read_at`; returns the partitions that failed with their error, None = no answer in time."""
+        leaders = self._client.leaders
+        answers = self._client.bulk.offsets(asked, leaders, self.requests, deadline, read_committed=read_committed)
+        for found, monotonic in answers:
+            offsets |= found
+            read_at |= dict.fromkeys(found, self._clock.at(monotonic))
         isolation = IsolationLevel.READ_COMMITTED if read_committed else IsolationLevel.READ_UNCOMMITTED
-        chunks = _chunks_by_leader(asked, self._client.leaders)
+        chunks = _chunks_by_leader((place for place in asked if place not in offsets), leaders)
         self.requests.add("ListOffsets", len(chunks))
 
         def send(index: int, reply: Reply[int], timeout: float) -> None:
@@ -295,7 +319,7 @@ class ConfluentKafka:
             if answer.error is not None:
                 failed.update(dict.fromkeys(chunks[answer.key], answer.error))
                 continue
-            at = self._at(answer)
+            at = self._clock.at(answer.at)
             for place, result in answer.value.items():
                 partition = place.topic, place.partition
                 if isinstance(result, KafkaError):
@@ -389,10 +413,6 @@ class ConfluentKafka:
         except GatewayFailed:
             return False
         return True
-
-    def _at(self, answer: Answer[Any]) -> float:
-        """When the answer arrived, in the database's time."""
-        return self._clock.anchor + (answer.at - self._clock.monotonic)
 
 
 def _chunks_by_leader(partitions: Iterable[Partition], leaders: Mapping[Partition, int]) -> list[list[Partition]]:

@@ -11,6 +11,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from clusters.gateways.kafka_bulk import BulkReader
 from clusters.gateways.kafka_errors import cluster_failure
 from clusters.ports import GatewayFailed, Partition
 
@@ -51,6 +52,7 @@ class KafkaClient:
 
     def __post_init__(self) -> None:
         self._said = _Hints()
+        self.bulk = BulkReader(self.properties)
         self.admin = self._build()
 
     def _build(self) -> AdminClient:

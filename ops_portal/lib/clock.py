@@ -18,7 +18,11 @@ class Clock:
 
     def now(self) -> float:
         """Now, seconds since the epoch."""
-        return self.anchor + (time.monotonic() - self.monotonic)
+        return self.at(time.monotonic())
+
+    def at(self, monotonic: float) -> float:
+        """Seconds since the epoch at a moment of the monotonic clock."""
+        return self.anchor + (monotonic - self.monotonic)
 
 
 def as_datetime(seconds: float) -> datetime:

@@ -20,9 +20,10 @@ from confluent_kafka.admin import (
 )
 
 from clusters.gateways.kafka import ConfluentKafka
+from clusters.gateways.kafka_bulk import BulkReader
 from clusters.gateways.kafka_client import KafkaClient
 from clusters.gateways.kafka_probe import ConnectionTest, probe_connection
-from clusters.ports import GatewayFailed, OffsetSpec
+from clusters.ports import Broker, GatewayFailed, OffsetSpec, RequestCount
 from ops_portal.lib.clock import Clock
 from ops_portal.lib.database import database_clock
 from ops_portal.lib.kafka_runner import KafkaCluster, KafkaUnavailable, free_ports, kafka_home
@@ -228,6 +229,31 @@ def test_an_encrypted_key_is_opened(secured: Secured) -> None:
     pair = client_pair(secured.authority, password="sesame")
     port = connected(secured.ssl, tls(secured, **pair, ssl_key_password="sesame"))
     assert "trades" in port.metadata(Deadline.after(10)).topics
+
+
+def in_bulk(bootstrap: str, properties: dict[str, str]) -> list[str]:
+    """Groups whose commits the portal's own requests read with these settings, without the library."""
+    host, _, port = bootstrap.rpartition(":")
+    reader = BulkReader(properties)
+    reader.know([Broker(1, host, int(port))])
+    return [group for group, _, _ in reader.committed(["risk"], RequestCount(), Deadline.after(10))]
+
+
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"])
+def test_the_portal_s_own_requests_sign_in(secured: Secured, mechanism: str) -> None:
+    login = secured.login(mechanism=mechanism)
+    assert in_bulk(secured.sasl_plaintext, login) == ["risk"]
+    assert in_bulk(secured.sasl_ssl, login | tls(secured) | {"security.protocol": "SASL_SSL"}) == ["risk"]
+    assert in_bulk(secured.sasl_plaintext, login | {"sasl.password": "wrong-wrong"}) == []
+
+
+def test_the_portal_s_own_requests_show_a_certificate_and_check_the_broker_s(secured: Secured) -> None:
+    pair = client_pair(secured.authority, password="sesame")
+    properties = tls(secured, **pair, ssl_key_password="sesame")
+    assert in_bulk(secured.ssl, properties) == ["risk"]
+    assert in_bulk(secured.ssl, tls(secured)) == []
+    assert in_bulk(secured.ssl, properties | {"ssl.key.password": "wrong"}) == []
+    assert in_bulk(secured.ssl, properties | {"ssl.ca.pem": Authority("Another Root").pem}) == []
 
 
 # --- who does not, and what is said -----------------------------------------------------------------------------------
