@@ -7,6 +7,8 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from clusters.gateways import kafka_process
+from clusters.gateways.kafka import ConfluentKafka
+from clusters.gateways.kafka_client import RENEW_SECONDS, KafkaClient
 from clusters.gateways.kafka_frames import Settings
 from clusters.gateways.kafka_process import IsolatedKafka, Place, end_children
 from clusters.ports import GatewayFailed, KafkaPort, OffsetSpec
@@ -101,6 +103,19 @@ def test_a_hung_broker_costs_its_own_partitions_only_and_never_the_deadline(
     assert set(committed) == set(GROUPS)
     kafka_cluster3.resume(hung)
     reads_everything(port, 40)
+
+
+def test_the_cluster_tells_its_metadata_whichever_broker_hangs(port: KafkaPort, kafka_cluster3: KafkaCluster) -> None:
+    client = KafkaClient(kafka_cluster3.bootstrap, {})
+    near = ConfluentKafka(client, Clock(0.0))
+    for hung in kafka_cluster3.node_ids:
+        reads_everything(near, 60)  # so that the client knows every broker, and has one it used last
+        client.made_at -= RENEW_SECONDS
+        kafka_cluster3.pause(hung)
+        try:
+            assert len(near.metadata(Deadline.after(20)).brokers) == 3
+        finally:
+            kafka_cluster3.resume(hung)
 
 
 def test_without_any_broker_the_cluster_fails_as_a_whole_and_comes_back(
