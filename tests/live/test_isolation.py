@@ -1,6 +1,6 @@
 """Two tenants on the same boards: whatever is published, and whoever comes and goes, nobody is sent a byte of the other.
 
-ISOLATION_MESSAGES is how many rows are delivered in all; the default keeps the run short, 1000000 takes minutes.
+ISOLATION_MESSAGES is how many rows are delivered in all; the default keeps the run short, 1000000 takes a minute and a half.
 """
 
 import os
