@@ -1,0 +1,199 @@
+"""The files of a run that hold samples: `traces.csv`, `broker-*-cpu.csv`, `replication-lag.csv`, `broker-metrics`.
+
+They are read as a stream: memory does not grow with the file. A line that cannot be read is a problem, not the end.
+"""
+
+import csv
+import gzip
+import io
+import math
+import zlib
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from clusters.load_tests.timeline import Timeline
+
+LARGEST_FILE = 2_000_000_000  # bytes, unpacked
+LARGEST_EXPOSITION = 50_000_000
+MOST_SERIES = 20_000
+MOST_PROBLEMS = 50
+_LONGEST_LINE = 65_536
+_STEP = 4_000_000  # bytes between two calls of `progress`
+
+Progress = Callable[[int], None]  # bytes of the file read so far
+
+
+class UnreadableFile(ValueError):
+    """Nothing of the file can be used; the message says why."""
+
+
+@dataclass(slots=True)
+class Problems:
+    """What could not be read, the first ones by line."""
+
+    rows: list[dict[str, object]] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, file: str, line: int | None, text: str) -> None:
+        """One problem; the first `MOST_PROBLEMS` are kept, all are counted."""
+        self.count += 1
+        if len(self.rows) < MOST_PROBLEMS:
+            self.rows.append({"file": file, "line": line, "text": text[:300]})
+
+
+def read_traces(
+    path: Path, name: str, wanted: Collection[str], problems: Problems, progress: Progress
+) -> dict[str, Timeline]:
+    """Samples of the metrics in `wanted` by name, out of k6's `--out csv` or of `timestamp,latency_ms[,messages]`.
+
+    The second form gives `produce_latency` (ms) and, with the column, `messages`.
+    """
+    with _table(path, name, problems, progress) as (columns, rows):
+        if columns[:3] == ["metric_name", "timestamp", "metric_value"]:
+            return _k6_traces(name, rows, wanted, problems)
+        moment, latency = _column(columns, "timestamp", "time"), _column(columns, "latency_ms", "duration_ms")
+        if moment is None or latency is None:
+            raise UnreadableFile(
+                f"{name} has neither the columns of k6 (metric_name,timestamp,metric_value) nor timestamp,latency_ms"
+            )
+        found = {"produce_latency": Timeline()}
+        messages = _column(columns, "messages", "count")
+        if messages is not None:
+            found["messages"] = Timeline()
+        for line, row in rows:
+            try:
+                at = parse_moment(row[moment])
+                found["produce_latency"].add(at, float(row[latency]))
+                if messages is not None:
+                    found["messages"].add(at, float(row[messages]))
+            except (ValueError, IndexError) as error:
+                problems.add(name, line, f"line skipped: {error}")
+        return found
+
+
+def read_series(
+    path: Path, name: str, values: tuple[str, ...], problems: Problems, progress: Progress
+) -> tuple[str, Timeline]:
+    """(column, samples over time) of a CSV with a timestamp and one of the columns `values`."""
+    with _table(path, name, problems, progress) as (columns, rows):
+        moment, value = _column(columns, "timestamp", "time"), _column(columns, *values)
+        if moment is None or value is None:
+            raise UnreadableFile(f"{name} needs the columns timestamp and one of {', '.join(values)}")
+        timeline = Timeline()
+        for line, row in rows:
+            try:
+                timeline.add(parse_moment(row[moment]), float(row[value].rstrip("% ")))
+            except (ValueError, IndexError) as error:
+                problems.add(name, line, f"line skipped: {error}")
+        return columns[value], timeline
+
+
+def read_exposition(path: Path, name: str, problems: Problems) -> list[tuple[str, dict[str, str], float]]:
+    """(name, labels, value) of Prometheus text; what follows a broken line is lost, and said."""
+    if path.stat().st_size > LARGEST_EXPOSITION:
+        raise UnreadableFile(f"{name} is larger than {LARGEST_EXPOSITION // 1_000_000} MB")
+    found: list[tuple[str, dict[str, str], float]] = []
+    text = path.read_bytes().decode("utf-8", errors="replace")
+    try:
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if not math.isfinite(sample.value):
+                    continue
+                if len(found) >= MOST_SERIES:
+                    problems.add(name, None, f"more than {MOST_SERIES:,} series: the rest is left out")
+                    return found
+                found.append((sample.name, dict(sample.labels), float(sample.value)))
+    except (ValueError, IndexError) as error:
+        problems.add(name, None, f"not Prometheus text from here on: {str(error)[:120]}")
+    if not found:
+        raise UnreadableFile(f"{name} holds no series")
+    return found
+
+
+def parse_moment(text: str) -> float:
+    """Seconds since epoch out of unix time in s, ms, us or ns, or ISO 8601 (UTC where no zone is given)."""
+    try:
+        value = float(text)
+    except ValueError:
+        found = datetime.fromisoformat(text.strip())
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    if not 0 < value < math.inf:
+        raise ValueError(f"{text[:40]} is no time")
+    for limit, unit in ((1e11, 1), (1e14, 1e3), (1e17, 1e6)):
+        if value < limit:
+            return value / unit
+    return value / 1e9
+
+
+def _k6_traces(
+    name: str, rows: Iterator[tuple[int, list[str]]], wanted: Collection[str], problems: Problems
+) -> dict[str, Timeline]:
+    found: dict[str, Timeline] = {}
+    for line, row in rows:
+        try:
+            metric = row[0]
+            if metric not in wanted:
+                continue
+            timeline = found.get(metric)
+            if timeline is None:
+                timeline = found[metric] = Timeline()
+            timeline.add(parse_moment(row[1]), float(row[2]))
+        except (ValueError, IndexError) as error:
+            problems.add(name, line, f"line skipped: {error}")
+    return found
+
+
+@contextmanager
+def _table(
+    path: Path, name: str, problems: Problems, progress: Progress
+) -> Iterator[tuple[list[str], Iterator[tuple[int, list[str]]]]]:
+    with path.open("rb") as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        source: io.BufferedIOBase = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if packed else raw
+        rows = _rows(source, name, problems, progress)
+        try:
+            _line, header = next(rows)
+        except StopIteration:
+            raise UnreadableFile(f"{name} is empty or damaged from its start") from None
+        yield [column.strip().lower().lstrip("\ufeff") for column in header], rows
+
+
+def _rows(
+    source: io.BufferedIOBase, name: str, problems: Problems, progress: Progress
+) -> Iterator[tuple[int, list[str]]]:
+    read, told, number = 0, 0, 0
+
+    def lines() -> Iterator[str]:
+        nonlocal read, told, number
+        while line := _line(source, name, number, problems):
+            number += 1
+            read += len(line)
+            if read > LARGEST_FILE:
+                problems.add(name, number, f"larger than {LARGEST_FILE // 1_000_000_000} GB: the rest is left out")
+                return
+            if read - told >= _STEP:
+                told = read
+                progress(read)
+            yield line.decode("utf-8", errors="replace").replace("\0", "")
+
+    for row in csv.reader(lines()):
+        if row:
+            yield number, row
+
+
+def _line(source: io.BufferedIOBase, name: str, number: int, problems: Problems) -> bytes:
+    try:
+        return source.readline(_LONGEST_LINE)
+    except (OSError, EOFError, zlib.error) as error:
+        problems.add(name, number, f"packed, and damaged after this line: {error}")
+        return b""
+
+
+def _column(columns: list[str], *names: str) -> int | None:
+    return next((columns.index(name) for name in names if name in columns), None)
