@@ -8,6 +8,7 @@ compile() {
 }
 compile pyproject.toml --output-file requirements/base.txt
 compile --group pyproject.toml:dev pyproject.toml --constraints requirements/base.txt --output-file requirements/dev.txt
+compile --group pyproject.toml:demo --output-file requirements/demo.txt
 compile --group pyproject.toml:node --output-file requirements/node.txt
 npm install --package-lock-only --silent --no-progress
 if grep -nE 'https?://[^ ]*\.(whl|tar\.gz|tgz)|--index-url' requirements/*.txt package-lock.json; then

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes .venv and installs the locked packages: python.sh base|dev. Needs Python 3.11 or newer and, the first time, a package index.
+# Makes .venv and installs the locked packages: python.sh base|dev|demo. Needs Python 3.11 or newer and, the first time, a package index.
 set -eu
 cd "$(dirname "$0")/../.."
 python=${PYTHON:-python3}

@@ -1,6 +1,7 @@
 """Lays the demo's ground in Kafka: topics, some history, and the first commits of groups that begin behind.
 
-`python -m ops_portal.demo.ground BOOTSTRAP RATE`; safe to repeat.
+`python -m ops_portal.demo.ground BOOTSTRAP RATE [--rules]`; safe to repeat. `--rules` sets the ACLs of those who come with a
+certificate (ops_portal/demo/principals.py).
 """
 
 import sys
@@ -12,8 +13,9 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from ops_portal.demo import rates
+from ops_portal.demo import access, rates
 from ops_portal.demo.events import events
+from ops_portal.demo.principals import CLIENT_TOPICS
 from ops_portal.demo.producers import producer_config
 from ops_portal.demo.topology import BROKERS, CALENDAR, GROUPS, TOPICS, GroupSpec, TopicSpec, topic
 
@@ -25,10 +27,10 @@ def lay(bootstrap: str, mean_rate: float) -> None:
     """Topics that are missing are made and get their history; groups without a commit get their first one."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
     existing = admin.list_topics(timeout=_CALL_SECONDS).topics
-    missing = [spec for spec in TOPICS if spec.name not in existing]
+    missing = [spec for spec in (*TOPICS, *CLIENT_TOPICS) if spec.name not in existing]
     if missing:
         _create(admin, missing)
-        _write_history(bootstrap, missing, mean_rate)
+        _write_history(bootstrap, [spec for spec in missing if spec in TOPICS], mean_rate)
     for spec in GROUPS:
         if spec.start_behind_seconds is not None:
             with _committer(bootstrap, spec) as consumer:
@@ -129,3 +131,5 @@ def _places(spec: GroupSpec) -> list[TopicPartition]:
 
 if __name__ == "__main__":
     lay(sys.argv[1], float(sys.argv[2]))
+    if "--rules" in sys.argv:
+        access.apply_rules({"bootstrap.servers": sys.argv[1]})

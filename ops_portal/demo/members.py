@@ -4,10 +4,10 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from confluent_kafka import Consumer, KafkaException, Message, ShareConsumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, ShareConsumer, TopicPartition
 
 from ops_portal.demo import rates
 from ops_portal.demo.steering import Command, Steering
@@ -27,21 +27,22 @@ _REST_SECONDS, _WORK_SECONDS = 20.0, 70.0  # bursty
 _SLOW_PACE, _SLOW_SECONDS, _DRAIN_PACE = 0.6, 45 * 60.0, 3.0
 _BUILD_PACE, _BUILD_SECONDS, _BACKLOG_PACE = 0.15, 240.0, 1.6
 _BY_TURNS = (Habit.SLOW, Habit.CATCHING_UP)
+_EVEN_SECONDS = 3.0  # so much of the log may a slow reader be further in one partition than in another
 _DRAINED_SECONDS = 5.0  # a backlog smaller than this much production counts as worked off
 
 Place = tuple[str, int]  # (topic, partition)
 
 
-def consumer_config(spec: GroupSpec, index: int, bootstrap: str) -> dict[str, str | int | bool]:
+def consumer_config(spec: GroupSpec, index: int, connection: Mapping[str, str]) -> dict[str, str | int | bool]:
     """Settings of member `index`; small queues, so that a slow reader holds little in memory."""
     config: dict[str, str | int | bool] = {
-        "bootstrap.servers": bootstrap,
+        **connection,
         "group.id": spec.name,
         "client.id": f"{spec.name}-{index}",
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
         "isolation.level": "read_committed" if spec.habit is Habit.READ_COMMITTED else "read_uncommitted",
-        # A slow reader takes what it has fetched, one partition after another: with small pieces none waits for a minute.
+        # A slow reader takes what it has fetched, one partition after another: small pieces keep the turns short (`_even`).
         "queued.min.messages": 50,
         "queued.max.messages.kbytes": 4_096,
         "fetch.message.max.bytes": 4_096 if spec.habit in _BY_TURNS else 16_384,
@@ -89,15 +90,19 @@ class Pace:
 class Member:
     """Reads, commits and obeys. Offsets are kept here, not in the client, so that a rewind is not undone by a commit."""
 
-    def __init__(self, spec: GroupSpec, index: int, bootstrap: str, mean_rate: float, steering: Steering) -> None:
+    def __init__(
+        self, spec: GroupSpec, index: int, connection: Mapping[str, str], mean_rate: float, steering: Steering
+    ) -> None:
         self.spec, self.index, self.mean_rate, self.steering = spec, index, mean_rate, steering
         self.pace = Pace(spec, draining=spec.habit is Habit.CATCHING_UP)
         self.allowance = 0.0
         self.paused = False
         self.positions: dict[Place, int] = {}  # next offset of each assigned partition that was read
+        self.read_to: dict[Place, float] = {}  # time of the newest record that was read, or of having been at the end
+        self.waiting: set[Place] = set()  # paused until the others have come as far
         self.uncommitted: set[Place] = set()
         self.committed_at = time.monotonic()
-        self.consumer = Consumer(consumer_config(spec, index, bootstrap))
+        self.consumer = Consumer({**consumer_config(spec, index, connection), "on_commit": self._on_commit})
 
     def run(self) -> None:
         """Work until told to stop or until a restart is due, then commit and leave the group."""
@@ -130,6 +135,8 @@ class Member:
         self._commit(wait=True)
         for one in partitions:
             self.positions.pop((one.topic, one.partition), None)
+            self.read_to.pop((one.topic, one.partition), None)
+            self.waiting.discard((one.topic, one.partition))
 
     def _round(self, passed: float) -> None:
         pace = self.pace.now(self._backlog_seconds)
@@ -142,6 +149,7 @@ class Member:
         if count < 1:
             time.sleep(_POLL_SECONDS)
             return
+        self._even(limited=bool(pace))
         began = time.monotonic()
         self._take(self.consumer.consume(count, _POLL_SECONDS))
         if pace:  # consume() returns as soon as it has enough
@@ -155,10 +163,26 @@ class Member:
             if error is None:
                 place = (message.topic() or "", message.partition() or 0)
                 self.positions[place] = (message.offset() or 0) + 1
+                self.read_to[place] = message.timestamp()[1] / 1000
                 self.uncommitted.add(place)
                 self.allowance -= 1
             elif error.fatal():
                 raise KafkaException(error)
+
+    def _even(self, *, limited: bool) -> None:
+        """Let partitions that are read further wait: the client itself would leave some unread for minutes."""
+        ahead: set[Place] = set()
+        if limited and self.read_to:
+            for place in self.read_to.keys() - self.waiting:
+                _, end = self.consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+                if 0 <= end <= self.positions[place] + 1:  # nothing left but perhaps the marker of a transaction
+                    self.read_to[place] = time.time()
+            ahead = {place for place, at in self.read_to.items() if at > min(self.read_to.values()) + _EVEN_SECONDS}
+        if pause := ahead - self.waiting:
+            self.consumer.pause([TopicPartition(*place) for place in pause])
+        if resume := self.waiting - ahead:
+            self.consumer.resume([TopicPartition(*place) for place in resume])
+        self.waiting = ahead
 
     def _rate(self) -> float:
         """Records per second produced for this member."""
@@ -179,6 +203,7 @@ class Member:
     def _hold(self, *, paused: bool) -> None:
         if paused != self.paused:
             self.paused = paused
+            self.waiting.clear()
             (self.consumer.pause if paused else self.consumer.resume)(self.consumer.assignment())
 
     def _commit(self, *, wait: bool) -> None:
@@ -197,6 +222,12 @@ class Member:
         except KafkaException as problem:
             logger.warning("demo.commit_failed group=%s %s", self.spec.name, problem.args[0])
 
+    def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
+        """What was not taken is committed again: an idle topic brings no later record that would do it."""
+        for one in places:
+            if (error or one.error) and (one.topic, one.partition) in self.positions:
+                self.uncommitted.add((one.topic, one.partition))
+
     def _rewind(self, records: int) -> None:
         """Go back by `records` in every partition and commit there at once, as a person does who repeats a day's work."""
         for one in self.consumer.committed(self.consumer.assignment(), timeout=5):
@@ -206,15 +237,14 @@ class Member:
                 low, _ = self.consumer.get_watermark_offsets(one, timeout=5)
                 self.positions[place] = max(low, position - records)
                 self.consumer.seek(TopicPartition(*place, self.positions[place]))
+                self.read_to.pop(place, None)
                 self.uncommitted.add(place)
         self._commit(wait=True)
 
 
-def run_queue_member(spec: GroupSpec, index: int, bootstrap: str, steering: Steering) -> None:
+def run_queue_member(spec: GroupSpec, index: int, connection: Mapping[str, str], steering: Steering) -> None:
     """A member of a share group: takes records as they come and acknowledges them."""
-    consumer = ShareConsumer(
-        {"bootstrap.servers": bootstrap, "group.id": spec.name, "client.id": f"{spec.name}-{index}", "log_level": 2}
-    )
+    consumer = ShareConsumer({**connection, "group.id": spec.name, "client.id": f"{spec.name}-{index}", "log_level": 2})
     with contextlib.closing(consumer):
         consumer.subscribe([spec.topic])
         while steering.running():

@@ -1,6 +1,7 @@
 """What the portal is told about the demo: clients, users, the cluster, settings, promises, a mute. Safe to repeat."""
 
 from datetime import timedelta
+from pathlib import Path
 
 from django.utils import timezone
 
@@ -9,12 +10,15 @@ from accounts.roles import Role
 from accounts.selectors import client_named
 from accounts.services import OwnershipSpec, client_add, demo_users_create
 from clusters.models import Cluster
-from clusters.properties import Properties
+from clusters.properties import Properties, check
 from clusters.selectors import cluster_named
 from clusters.services import Filters, cluster_add, cluster_change
 from lag.selectors.settings import setting_with_glob
 from lag.selectors.slos import slos
 from lag.services import group_mute, group_setting_set, slo_add
+from ops_portal.demo.access import Doors
+from ops_portal.demo.facts import Facts
+from ops_portal.demo.principals import PORTAL
 from ops_portal.demo.topology import CLIENTS, CLUSTER, GROUPS, Habit
 
 _MANAGED = ("northgate", "harbourline", "meridianvale")  # clients of the demo's account manager
@@ -22,7 +26,7 @@ _VIEWER = "northgate"  # client of the demo's client viewer
 _MUTED_DAYS = 7
 
 
-def seed(bootstrap: str, controllers: str) -> dict[Role, User]:
+def seed(facts: Facts) -> dict[Role, User]:
     """Bring the portal's data to the demo's; what is there already stays. The demo users by role."""
     clients = {spec.key: _client(spec.key, spec.name) for spec in CLIENTS}
     found = demo_users_create(
@@ -32,7 +36,7 @@ def seed(bootstrap: str, controllers: str) -> dict[Role, User]:
         }
     )
     users = {Role(user.role): user for user in found}
-    cluster = _cluster(users[Role.ADMIN], bootstrap, controllers)
+    cluster = _cluster(users[Role.ADMIN], facts)
     _group_settings(cluster, users[Role.SRE])
     _promises(cluster, users[Role.SRE], clients)
     return users
@@ -44,27 +48,49 @@ def _client(key: str, name: str) -> Client:
         return found
     specs = [
         OwnershipSpec("group", f"{key}-*", CLUSTER),
+        OwnershipSpec("topic", f"{key}.*", CLUSTER),
         OwnershipSpec("key", f"{key}.*", CLUSTER),
         OwnershipSpec("principal", f"User:{key}*", CLUSTER),
     ]
     return client_add(name=name, specs=specs, notes="Made up for the demo.", acting_user=None)
 
 
-def _cluster(admin: User, bootstrap: str, controllers: str) -> Cluster:
+def _cluster(admin: User, facts: Facts) -> Cluster:
+    """The portal comes by the listener for clients with a certificate, as a principal with the documented rights."""
+    doors = facts.doors
+    bootstrap, properties = doors.secure, _properties(doors)
     found = cluster_named(admin, CLUSTER)
     if found is None:
-        return cluster_add(name=CLUSTER, bootstrap=bootstrap, controllers=controllers, acting_user=None)
-    if (found.bootstrap, found.controllers) == (bootstrap, controllers):
+        return cluster_add(
+            name=CLUSTER,
+            bootstrap=bootstrap,
+            properties=properties,
+            prometheus_url=facts.prometheus_url,
+            controllers=facts.controllers,
+            acting_user=None,
+        )
+    same = (
+        bootstrap,
+        facts.controllers,
+        facts.prometheus_url,
+        dict(properties.plain),
+    )  # another key means another certificate, which is in here
+    if (found.bootstrap, found.controllers, found.prometheus_url, found.properties) == same:
         return found
     return cluster_change(
         cluster=found,
         bootstrap=bootstrap,
-        properties=Properties(),
-        prometheus_url=found.prometheus_url,
-        controllers=controllers,
+        properties=properties,
+        prometheus_url=facts.prometheus_url,
+        controllers=facts.controllers,
         filters=Filters(),
         acting_user=None,
     )
+
+
+def _properties(doors: Doors) -> Properties:
+    own = {name: value for name, value in doors.of(PORTAL).items() if name != "bootstrap.servers"}
+    return check(own, read_file=lambda path: Path(path).read_bytes())
 
 
 def _group_settings(cluster: Cluster, sre: User) -> None:

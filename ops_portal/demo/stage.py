@@ -2,17 +2,32 @@
 
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
 
-from ops_portal.demo import control
+from ops_portal.demo import access, control, monitoring, registry
+from ops_portal.demo.disks import Disks, disks
+from ops_portal.demo.facts import Facts
+from ops_portal.demo.pki import Authority, broker_name
+from ops_portal.demo.principals import PRINCIPALS
 from ops_portal.demo.topology import BROKERS
 from ops_portal.lib import portal, rundir
-from ops_portal.lib.kafka_runner import STARTED, KafkaCluster, KafkaUnavailable, free_ports, kafka_home, port_is_free
-from ops_portal.lib.supervisor import SERVICE, Child, StartRefused, Supervisor
+from ops_portal.lib.kafka_runner import (
+    STARTED,
+    KafkaCluster,
+    KafkaUnavailable,
+    Secured,
+    free_ports,
+    kafka_home,
+    port_is_free,
+)
+from ops_portal.lib.supervisor import SERVICE, Child, StartRefused, Step, Supervisor
 
 _FIRST_PORT, _PORT_STEP = 19_092, 100
+_REGISTRY_PORT = 19_080
 _READY_SECONDS = 180
 _HEAP_MB = 256
 
@@ -23,39 +38,61 @@ def run() -> None:
     """Start everything, say Ready when the board is true, keep it running until Ctrl-C. Raises StartRefused."""
     os.environ["DEMO"] = "1"  # for every child: demo users may sign in
     var, host, port = settings.PORTAL_VAR, settings.HOST, settings.PORT
-    with Supervisor(var) as supervisor:
+    with disks() as own_disks, Supervisor(var) as supervisor:
         portal.refuse_taken_port(host, port)
-        cluster = _kafka(supervisor)
-        supervisor.start([_node(supervisor, cluster, number) for number in cluster.node_ids])
+        cluster = _kafka(supervisor, own_disks)
+        watched = monitoring.plan(
+            var, BROKERS, java=cluster.home.java, say=lambda text: supervisor.say(f"Monitoring: {text}")
+        )
+        supervisor.start(
+            [_node(supervisor, cluster, number, watched.broker_options(number)) for number in cluster.node_ids]
+        )
+        supervisor.start(monitoring.children(watched, var, portal_address=portal.address(host, port)))
         ground = supervisor.begin(
-            "ground", [*_python("ground"), cluster.bootstrap, str(settings.DEMO_RATE)], cwd=portal.ROOT
+            "ground", [*_python("ground"), cluster.bootstrap, str(settings.DEMO_RATE), "--rules"], cwd=portal.ROOT
         )
+        quotas = _set_quotas(supervisor, cluster)
+        fetching = _begin_registry(supervisor)
         portal.start_base(supervisor, database_url=settings.DATABASE_URL, valkey_url=settings.VALKEY_URL)
-        supervisor.finish(ground, "Topics and their history are in Kafka")
-        supervisor.start([_traffic(var, cluster.bootstrap)])
-        board = supervisor.begin(
-            "board",
-            [*portal.MANAGE, "demo", "prepare", "--bootstrap", cluster.bootstrap, "--controllers", cluster.controllers],
-            seconds=_READY_SECONDS + 60,
-        )
+        supervisor.finish(ground, "Topics with their history and the rules of access are in Kafka")
+        schemas = _registry(supervisor, fetching)
+        facts = _facts(var, cluster, own_disks, schemas, watched.prometheus_url)
+        facts.save()
+        supervisor.start([_traffic(facts), *([schemas.child] if schemas else [])])
+        board = supervisor.begin("board", [*portal.MANAGE, "demo", "prepare"], seconds=_READY_SECONDS + 60)
         supervisor.start(portal.portal_children(host, port))
+        for step in quotas:
+            supervisor.finish(step)
         supervisor.finish(board, "The board shows every group with true values")
         rundir.note_address(var, portal.address(host, port))
-        supervisor.say(_ready(f"{portal.address(host, port)}/", cluster))
+        supervisor.say(_ready(f"{portal.address(host, port)}/", facts, monitoring.said(watched)))
         supervisor.supervise()
 
 
-def _kafka(supervisor: Supervisor) -> KafkaCluster:
+def _kafka(supervisor: Supervisor, own_disks: Disks) -> KafkaCluster:
     """Three nodes, formatted and with free ports: 19092, 19192 and 19292 where nobody else listens there."""
 
     def say(text: str) -> None:
         supervisor.check_stop()
         supervisor.say(f"Kafka: {text}")
 
+    directory = supervisor.var / "demo"
     try:
         home = kafka_home(supervisor.var, say)
+        own_disks.mount(
+            {
+                directory / "kafka" / f"node{number}" / "data": directory / "disks" / f"broker-{number}.img"
+                for number in range(1, BROKERS + 1)
+            }
+        )
         ports = [_ports(_FIRST_PORT + number * _PORT_STEP) for number in range(BROKERS)]
-        cluster = KafkaCluster(home, supervisor.var / "demo" / "kafka", ports, heap_mb=_HEAP_MB)
+        cluster = KafkaCluster(
+            home,
+            directory / "kafka",
+            [one[:2] for one in ports],
+            heap_mb=_HEAP_MB,
+            secured=_secured(access.certificates(directory / "pki"), [one[2] for one in ports]),
+        )
         cluster.prepare(say)
     except KafkaUnavailable as reason:
         raise StartRefused(str(reason)) from reason
@@ -64,16 +101,91 @@ def _kafka(supervisor: Supervisor) -> KafkaCluster:
     return cluster
 
 
-def _ports(wish: int) -> tuple[int, ...]:
-    return (wish, wish + 1) if port_is_free(wish) and port_is_free(wish + 1) else free_ports(2)
+def _ports(wish: int, count: int = 3) -> tuple[int, ...]:
+    """Ports in a row from the one wished for, or others where one of them is taken."""
+    wished = tuple(range(wish, wish + count))
+    return wished if all(port_is_free(port) for port in wished) else free_ports(count)
 
 
-def _node(supervisor: Supervisor, cluster: KafkaCluster, number: int) -> Child:
+def _secured(authority: Authority, ports: list[int]) -> Secured:
+    keystores = [authority.files(broker_name(number + 1)).keystore for number in range(len(ports))]
+    return Secured(ports, keystores, authority.root)
+
+
+def _set_quotas(supervisor: Supervisor, cluster: KafkaCluster) -> list[Step]:
+    """Quotas of those who have one, set by Kafka's own tool."""
+    steps = []
+    for one in PRINCIPALS:
+        if one.produce_bytes is not None:
+            command = cluster.home.command(
+                "kafka.admin.ConfigCommand", "--bootstrap-server", cluster.bootstrap, "--alter",
+                "--entity-type", "users", "--entity-name", one.name,
+                "--add-config", f"producer_byte_rate={one.produce_bytes}",
+                log4j="log4j2-tools.properties",
+            )  # fmt: skip
+            steps.append(supervisor.begin("quotas", command, env=cluster.home.environment()))
+    return steps
+
+
+@dataclass(frozen=True, slots=True)
+class _Schemas:
+    """The schema registry: where it answers, its process, and its access log."""
+
+    url: str
+    child: Child
+    access_log: Path
+
+
+def _begin_registry(supervisor: Supervisor) -> Step | None:
+    """Fetch the registry while other things start; nothing when it is there, or cannot be used anyway."""
+    try:
+        if registry.find(supervisor.var) is not None:
+            return None
+    except registry.RegistryUnavailable:
+        return None
+    supervisor.say("Schema registry: fetching Apicurio with Maven (first run only)")
+    return supervisor.begin("registry-fetch", [*_python("registry"), supervisor.var], cwd=portal.ROOT)
+
+
+def _registry(supervisor: Supervisor, fetching: Step | None) -> _Schemas | None:
+    """The registry, or None after saying why there is none. Nobody waits for it to answer."""
+    try:
+        if fetching is not None:
+            supervisor.finish(fetching)
+        found = registry.find(supervisor.var)
+    except (registry.RegistryUnavailable, StartRefused) as reason:
+        supervisor.say(f"There is no schema registry in this demo. {reason}")
+        return None
+    if found is None:
+        return None
+    port, management_port = _ports(_REGISTRY_PORT, 2)
+    logs = supervisor.var / "demo" / "registry"
+    logs.mkdir(parents=True, exist_ok=True)
+    child = Child("registry", found.argv(port, management_port, logs), tier=SERVICE)
+    return _Schemas(f"http://127.0.0.1:{port}", child, logs / "access.log")
+
+
+def _facts(var: Path, cluster: KafkaCluster, own_disks: Disks, schemas: _Schemas | None, prometheus_url: str) -> Facts:
+    secured = cluster.secured
+    return Facts(
+        var=str(var),
+        ports=[list(pair) for pair in cluster.ports],
+        secure_ports=list(secured.ports) if secured else [],
+        registry_url=schemas.url if schemas else "",
+        prometheus_url=prometheus_url,
+        disks=tuple(
+            number for number in cluster.node_ids if cluster.directory / f"node{number}" / "data" in own_disks.mounted
+        ),
+    )
+
+
+def _node(supervisor: Supervisor, cluster: KafkaCluster, number: int, options: Sequence[str]) -> Child:
     name = node_name(number)
+    java, *arguments = cluster.argv(number)
     log = supervisor.log_directory / f"{name}.log"
     return Child(
         name,
-        cluster.argv(number),
+        [java, *options, *arguments],
         env=cluster.home.environment(),
         tier=SERVICE,
         ready=lambda: log.exists() and STARTED in log.read_bytes(),
@@ -90,9 +202,11 @@ def _python(module: str) -> list[str]:
     return [sys.executable, "-m", f"ops_portal.demo.{module}"]
 
 
-def _traffic(var: Path, bootstrap: str) -> Child:
+def _traffic(facts: Facts) -> Child:
+    var, doors = Path(facts.var), facts.doors
     argv: list[str | Path] = [
-        *_python("traffic"), "--bootstrap", bootstrap, "--rate", str(settings.DEMO_RATE), "--socket", control.socket_path(var),
+        *_python("traffic"), "--bootstrap", doors.plaintext, "--rate", str(settings.DEMO_RATE),
+        "--socket", control.socket_path(var), "--secure", doors.secure, "--pki", facts.pki, "--registry", facts.registry_url,
     ]  # fmt: skip
     return Child(
         "traffic",
@@ -103,9 +217,11 @@ def _traffic(var: Path, bootstrap: str) -> Child:
     )
 
 
-def _ready(address: str, cluster: KafkaCluster) -> str:
+def _ready(address: str, facts: Facts, more: str) -> str:
+    schemas = f" The schema registry answers at {facts.registry_url}." if facts.registry_url else ""
     return f"""Ready: {address}
           Sign in as {USERS}; the password is demo.
-          Kafka listens on {cluster.bootstrap}.
+          Kafka listens on {facts.doors.plaintext}; for clients with a certificate on {facts.doors.secure}.{schemas}{more}
           Try, in another terminal: manage.py demo crash-consumer risk-engine | slow risk-engine | rewind risk-engine
-          | kill-broker 2 | restore (.venv/bin/python manage.py demo --help tells more). Ctrl-C stops everything."""
+          | kill-broker 2 | rotate-certificates | restore (.venv/bin/python manage.py demo --help tells more).
+          Ctrl-C stops everything."""

@@ -1,6 +1,6 @@
 """The demo's traffic: one process that forks every producer and group member, restarts what ends, and takes commands.
 
-`python -m ops_portal.demo.traffic --bootstrap ... --rate ... --socket ...`. Forked before any Kafka client exists, the
+`python -m ops_portal.demo.traffic --bootstrap ... --rate ... --socket ... [--secure ... --pki ...] [--registry ...]`. Forked before any Kafka client exists, the
 workers share the interpreter's memory, and each is a real process that a scenario can kill.
 """
 
@@ -14,11 +14,13 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import orjson
 
-from ops_portal.demo import ground, producers
+from ops_portal.demo import ground, guests, producers, schemas, slowness
+from ops_portal.demo.access import Doors
 from ops_portal.demo.members import Member, run_queue_member
 from ops_portal.demo.steering import Command, Steering
 from ops_portal.demo.topology import GROUPS, RESTART_PAUSE_SECONDS, SESSION_TIMEOUT_MS, GroupSpec, Habit, group
@@ -47,14 +49,16 @@ class Worker:
     channel: socket.socket | None = None
     begun: bool = False
     held: bool = False
+    once: bool = False  # not started again
     start_at: float = 0.0
 
 
 class Traffic:
     """Owner of the workers and of the command socket."""
 
-    def __init__(self, bootstrap: str, mean_rate: float, socket_path: Path) -> None:
-        self.bootstrap, self.mean_rate, self.socket_path = bootstrap, mean_rate, socket_path
+    def __init__(self, doors: Doors, mean_rate: float, socket_path: Path, registry: str = "") -> None:
+        self.doors, self.mean_rate, self.socket_path = doors, mean_rate, socket_path
+        bootstrap = doors.plaintext
         self.stopping = False
         self.paces: dict[str, float] = {}  # ordered by commands; a member started later obeys them too
         self.workers = [
@@ -64,6 +68,10 @@ class Traffic:
         for spec in GROUPS:
             members = 0 if spec.habit is Habit.STOPPED else spec.members
             self.workers += [Worker(f"{spec.name}-{i}", self._member_job(spec, i), spec) for i in range(1, members + 1)]
+        if doors.secure:
+            self.workers += [Worker(name, partial(job, doors)) for name, job in guests.JOBS.items()]
+        if registry:
+            self.workers.append(Worker("schemas", partial(schemas.register, registry)))
 
     def run(self) -> None:
         """Lay the ground, start everything, serve commands until SIGTERM."""
@@ -89,9 +97,9 @@ class Traffic:
     def _member_job(self, spec: GroupSpec, index: int) -> Job:
         def job(steering: Steering) -> None:
             if spec.habit is Habit.QUEUE:
-                run_queue_member(spec, index, self.bootstrap, steering)
+                run_queue_member(spec, index, self.doors.of_group(spec.name), steering)
             else:
-                member = Member(spec, index, self.bootstrap, self.mean_rate, steering)
+                member = Member(spec, index, self.doors.of_group(spec.name), self.mean_rate, steering)
                 member.pace.ordered = self.paces.get(spec.name)
                 member.run()
 
@@ -145,6 +153,8 @@ class Traffic:
             if worker.channel is not None:
                 worker.channel.close()
                 worker.channel = None
+            if worker.once:
+                self.workers.remove(worker)
 
     def _stop(self, *_: object) -> None:
         self.stopping = True
@@ -203,6 +213,8 @@ class Traffic:
                 return self._slow(_known(command["group"]), float(command.get("pace", _DEFAULT_SLOW_PACE)))
             case "rewind":
                 return self._rewind(_known(command["group"]), int(command["records"]))
+            case "slow_broker":
+                return self._slow_broker(int(command["number"]), int(command["pid"]), frozen=bool(command["frozen"]))
             case "restore":
                 return self._restore()
         raise Refused(f"There is no command {command['do']!r}.")
@@ -259,10 +271,20 @@ class Traffic:
         if spec.habit is Habit.QUEUE:
             raise Refused(f"{spec.name} is a share group: it has no committed offsets.")
         if not self._tell(spec, {"do": "rewind", "records": records}):
-            self._fork(Worker("rewind", lambda *_: _rewind_without_members(self.bootstrap, spec, records)))
+            self._fork(Worker("rewind", lambda *_: _rewind_without_members(self.doors.plaintext, spec, records)))
         return f"{spec.name} goes back by {records} records in every partition and reads them again."
 
+    def _slow_broker(self, number: int, pid: int, *, frozen: bool) -> str:
+        name = f"slow-broker-{number}"
+        if any(worker.name == name for worker in self.workers):
+            raise Refused(f"Broker {number} is slowed down already.")
+        self.workers.append(Worker(name, partial(slowness.hamper, pid, frozen=frozen), once=True))
+        return f"Broker {number} (process {pid}) {'is stopped by SIGSTOP' if frozen else 'runs a fifth of the time'}."
+
     def _restore(self) -> str:
+        for worker in self.workers:
+            if worker.once and worker.pid:
+                os.kill(worker.pid, signal.SIGTERM)
         held = [worker.name for worker in self.workers if worker.held]
         for worker in self.workers:
             worker.held, worker.start_at = False, 0.0
@@ -289,9 +311,13 @@ def main() -> None:
     parser.add_argument("--bootstrap", required=True)
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--socket", type=Path, required=True)
+    parser.add_argument("--secure", default="", help="bootstrap servers for clients with a certificate")
+    parser.add_argument("--pki", type=Path, help="directory of their certificates")
+    parser.add_argument("--registry", default="", help="address of a schema registry")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    Traffic(options.bootstrap, options.rate, options.socket).run()
+    doors = Doors(options.bootstrap, options.secure, options.pki)
+    Traffic(doors, options.rate, options.socket, options.registry).run()
 
 
 if __name__ == "__main__":

@@ -44,11 +44,7 @@ class Command(BaseCommand):
         )
         traces.add_argument("directory", type=Path)
         traces.add_argument("--minutes", type=float, default=15)
-        prepare = actions.add_parser(
-            "prepare", help="(part of the start) tell the portal of the demo, wait for a true board"
-        )
-        prepare.add_argument("--bootstrap", required=True)
-        prepare.add_argument("--controllers", default="")
+        actions.add_parser("prepare", help="(part of the start) tell the portal of the demo, wait for a true board")
 
     def handle(self, *args: Any, **options: Any) -> None:
         action = (options["action"] or "start").replace("-", "_")
@@ -65,9 +61,9 @@ class Command(BaseCommand):
 
     def do_prepare(self, options: dict[str, Any]) -> None:
         from accounts.roles import Role
-        from ops_portal.demo import seed, truth
+        from ops_portal.demo import facts, seed, truth
 
-        users = seed.seed(options["bootstrap"], options["controllers"])
+        users = seed.seed(facts.load(settings.PORTAL_VAR))
         self.stdout.write("The portal knows the demo's clients, users, cluster and promises.")
         truth.await_truth(users[Role.SRE], seconds=_WAIT_SECONDS, say=self.stdout.write)
 
