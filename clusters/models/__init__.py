@@ -1,5 +1,14 @@
 """What the app keeps: each part has a module of its own."""
 
+from clusters.models.certificates import (
+    Certificate,
+    CertificateFile,
+    CertificatePolicy,
+    Rotation,
+    ServiceKey,
+    TlsAddress,
+    TlsListener,
+)
 from clusters.models.clusters import CLUSTER_NAME, Cluster, PollRun, Source, Topic
 from clusters.models.findings import Finding
 from clusters.models.health import (
@@ -24,6 +33,9 @@ from clusters.models.schemas import SchemaOffer, SchemaRegistry, SchemaSubject
 __all__ = [
     "CLUSTER_NAME",
     "CanaryResult",
+    "Certificate",
+    "CertificateFile",
+    "CertificatePolicy",
     "Cluster",
     "ClusterHealth",
     "Finding",
@@ -37,11 +49,15 @@ __all__ = [
     "RejectionFeed",
     "RejectionMinute",
     "RejectionTotal",
+    "Rotation",
     "SchemaOffer",
     "SchemaRegistry",
     "SchemaSubject",
+    "ServiceKey",
     "SignalState",
     "Source",
+    "TlsAddress",
+    "TlsListener",
     "Topic",
     "TopicHealth",
 ]
