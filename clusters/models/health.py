@@ -32,13 +32,14 @@ class ClusterHealth(models.Model):
     """The newest figures of a cluster. Each source writes columns of its own; shapes are in `clusters.selectors.health`."""
 
     cluster = models.OneToOneField(Cluster, on_delete=models.CASCADE, primary_key=True, related_name="health")
-    verdict = models.CharField(max_length=10, choices=_STATES, default=Health.UNKNOWN)
+    verdict = models.CharField(max_length=10, choices=_STATES, default=Health.UNKNOWN.value)
     verdict_since = models.DateTimeField(null=True)
     known_brokers = models.JSONField(default=list)  # brokers that were seen, also those that are down
     brokers = models.JSONField(default=list)  # rows of the broker table as the metadata shows them
     figures = models.JSONField(default=dict)  # totals of the metadata
     log_dirs = models.JSONField(default=dict)  # broker id -> directories
     brokers_at = models.DateTimeField(null=True)
+    counted_at = models.DateTimeField(null=True)  # up to here availability is counted
     dialect = models.CharField(max_length=20, blank=True, default="")
     target = models.JSONField(default=dict)  # matchers that were found out
     instances = models.JSONField(default=dict)  # instance -> broker id, or null
