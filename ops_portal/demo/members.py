@@ -26,8 +26,6 @@ _MOST_RECORDS = 5_000
 _REST_SECONDS, _WORK_SECONDS = 20.0, 70.0  # bursty
 _SLOW_PACE, _SLOW_SECONDS, _DRAIN_PACE = 0.6, 45 * 60.0, 3.0
 _BUILD_PACE, _BUILD_SECONDS, _BACKLOG_PACE = 0.15, 240.0, 1.6
-_BY_TURNS = (Habit.SLOW, Habit.CATCHING_UP)
-_EVEN_SECONDS = 3.0  # so much of the log may a slow reader be further in one partition than in another
 _DRAINED_SECONDS = 5.0  # a backlog smaller than this much production counts as worked off
 
 Place = tuple[str, int]  # (topic, partition)
@@ -42,10 +40,11 @@ def consumer_config(spec: GroupSpec, index: int, connection: Mapping[str, str]) 
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
         "isolation.level": "read_committed" if spec.habit is Habit.READ_COMMITTED else "read_uncommitted",
-        # A slow reader takes what it has fetched, one partition after another: small pieces keep the turns short (`_even`).
+        # A slow reader takes what it has fetched, and the client fetches for whichever partition asks first when the one
+        # queue runs dry: with small pieces the turns come so often that none waits for a minute.
         "queued.min.messages": 50,
         "queued.max.messages.kbytes": 4_096,
-        "fetch.message.max.bytes": 4_096 if spec.habit in _BY_TURNS else 16_384,
+        "fetch.message.max.bytes": 4_096,
         "fetch.queue.backoff.ms": 200,
         "fetch.wait.max.ms": 200 if spec.prompt else 500,
         "log_level": 2,
@@ -98,8 +97,6 @@ class Member:
         self.allowance = 0.0
         self.paused = False
         self.positions: dict[Place, int] = {}  # next offset of each assigned partition that was read
-        self.read_to: dict[Place, float] = {}  # time of the newest record that was read, or of having been at the end
-        self.waiting: set[Place] = set()  # paused until the others have come as far
         self.uncommitted: set[Place] = set()
         self.committed_at = time.monotonic()
         self.consumer = Consumer({**consumer_config(spec, index, connection), "on_commit": self._on_commit})
@@ -135,8 +132,6 @@ class Member:
         self._commit(wait=True)
         for one in partitions:
             self.positions.pop((one.topic, one.partition), None)
-            self.read_to.pop((one.topic, one.partition), None)
-            self.waiting.discard((one.topic, one.partition))
 
     def _round(self, passed: float) -> None:
         pace = self.pace.now(self._backlog_seconds)
@@ -149,7 +144,6 @@ class Member:
         if count < 1:
             time.sleep(_POLL_SECONDS)
             return
-        self._even(limited=bool(pace))
         began = time.monotonic()
         self._take(self.consumer.consume(count, _POLL_SECONDS))
         if pace:  # consume() returns as soon as it has enough
@@ -163,26 +157,10 @@ class Member:
             if error is None:
                 place = (message.topic() or "", message.partition() or 0)
                 self.positions[place] = (message.offset() or 0) + 1
-                self.read_to[place] = message.timestamp()[1] / 1000
                 self.uncommitted.add(place)
                 self.allowance -= 1
             elif error.fatal():
                 raise KafkaException(error)
-
-    def _even(self, *, limited: bool) -> None:
-        """Let partitions that are read further wait: the client itself would leave some unread for minutes."""
-        ahead: set[Place] = set()
-        if limited and self.read_to:
-            for place in self.read_to.keys() - self.waiting:
-                _, end = self.consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
-                if 0 <= end <= self.positions[place] + 1:  # nothing left but perhaps the marker of a transaction
-                    self.read_to[place] = time.time()
-            ahead = {place for place, at in self.read_to.items() if at > min(self.read_to.values()) + _EVEN_SECONDS}
-        if pause := ahead - self.waiting:
-            self.consumer.pause([TopicPartition(*place) for place in pause])
-        if resume := self.waiting - ahead:
-            self.consumer.resume([TopicPartition(*place) for place in resume])
-        self.waiting = ahead
 
     def _rate(self) -> float:
         """Records per second produced for this member."""
@@ -203,7 +181,6 @@ class Member:
     def _hold(self, *, paused: bool) -> None:
         if paused != self.paused:
             self.paused = paused
-            self.waiting.clear()
             (self.consumer.pause if paused else self.consumer.resume)(self.consumer.assignment())
 
     def _commit(self, *, wait: bool) -> None:
@@ -237,7 +214,6 @@ class Member:
                 low, _ = self.consumer.get_watermark_offsets(one, timeout=5)
                 self.positions[place] = max(low, position - records)
                 self.consumer.seek(TopicPartition(*place, self.positions[place]))
-                self.read_to.pop(place, None)
                 self.uncommitted.add(place)
         self._commit(wait=True)
 
