@@ -1,5 +1,6 @@
 """Clusters, groups, topics and SLOs over HTTP (interfaces.md 3)."""
 
+from functools import partial
 from typing import Annotated
 
 from django.http import HttpRequest, HttpResponse
@@ -18,12 +19,8 @@ from lag.api_schemas import (
     HistoryBody,
     SloItem,
     TopicItem,
-    cluster_json,
-    event_json,
     group_json,
     history_json,
-    slo_json,
-    summary_json,
     topic_json,
 )
 from lag.history.progress import now as database_now
@@ -38,13 +35,13 @@ from ops_portal.lib.api import (
     Listed,
     Repeated,
     Search,
+    fields_of,
     moment,
     one_of,
     reply,
     reply_list,
-    reply_page,
+    reply_sorted,
     sort_field,
-    sorted_rows,
 )
 from ops_portal.lib.problems import Problem, invalid
 
@@ -61,10 +58,11 @@ def clusters(
     request: HttpRequest, q: Search = "", sort: str = "cluster", limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> HttpResponse:
     """The clusters that the caller may see, with counts and sums over the groups that the caller may see."""
-    field, descending = sort_field(sort, CLUSTER_SORTS)
-    found = [row for row in selectors.cluster_summaries(request.user) if q.lower() in row.cluster.lower()]
-    rows = sorted_rows(found, lambda row: getattr(row, field), lambda row: row.cluster, descending=descending)
-    return reply_page([cluster_json(row) for row in rows], limit, cursor, "clusters", q, sort)
+    rows = (row for row in selectors.cluster_summaries(request.user) if q.lower() in row.cluster.lower())
+    return reply_sorted(
+        rows, partial(fields_of, ClusterItem), lambda row: row.cluster, "clusters", q,
+        sort=sort, allowed=CLUSTER_SORTS, limit=limit, cursor=cursor,
+    )  # fmt: skip
 
 
 @router.get(
@@ -100,7 +98,7 @@ def groups(
         page = selectors.group_board(request.user, _cluster(request, cluster), query)
     except selectors.BadCursor as error:
         raise invalid(cursor=str(error)) from error
-    return reply_list(map(summary_json, page.items), page.next_cursor, page.total)
+    return reply_list((fields_of(GroupItem, row) for row in page.items), page.next_cursor, page.total)
 
 
 @router.get(
@@ -176,7 +174,7 @@ def events(
     except (cursors.CursorRefused, selectors.BadCursor) as error:
         raise invalid(cursor=str(error)) from error
     after = None if page.next_cursor is None else cursors.encode(page.next_cursor, *tied_to)
-    return reply_list(map(event_json, page.items), after, page.total)
+    return reply_list((fields_of(EventItem, row) for row in page.items), after, page.total)
 
 
 @router.get(
@@ -193,11 +191,12 @@ def topics(
     cursor: Cursor = None,
 ) -> HttpResponse:
     """Topics that the caller may see; of shared ones only what is the caller's own."""
-    field, descending = sort_field(sort, TOPIC_SORTS)
     place = _cluster(request, cluster)
-    found = (row for row in selectors.topics(request.user, place, q=q) if not client or row.client in client)
-    rows = sorted_rows(found, lambda row: getattr(row, field), lambda row: row.topic, descending=descending)
-    return reply_page([topic_json(row) for row in rows], limit, cursor, "topics", place.pk, q, sort, client)
+    rows = (row for row in selectors.topics(request.user, place, q=q) if not client or row.client in client)
+    return reply_sorted(
+        rows, topic_json, lambda row: row.topic, "topics", place.pk, q, client,
+        sort=sort, allowed=TOPIC_SORTS, limit=limit, cursor=cursor,
+    )  # fmt: skip
 
 
 @router.get("/slos", response=Listed[SloItem], operation_id="slos", summary="Promises on lag and how they are kept")
@@ -212,18 +211,17 @@ def slos(
     cursor: Cursor = None,
 ) -> HttpResponse:
     """The SLOs that the caller may see."""
-    field, descending = sort_field(sort, SLO_SORTS)
-    found = (
+    rows = (
         row
         for row in selectors.slos(request.user)
         if q.lower() in row.name.lower()
         and (not cluster or row.cluster in cluster)
         and (not client or row.client in client)
     )
-    rows = sorted_rows(
-        found, lambda row: getattr(row, field), lambda row: (row.name, row.cluster), descending=descending
-    )
-    return reply_page([slo_json(row) for row in rows], limit, cursor, "slos", q, sort, cluster, client)
+    return reply_sorted(
+        rows, partial(fields_of, SloItem), lambda row: (row.name, row.cluster), "slos", q, cluster, client,
+        sort=sort, allowed=SLO_SORTS, limit=limit, cursor=cursor,
+    )  # fmt: skip
 
 
 def _cluster(request: HttpRequest, name: str) -> Cluster:

@@ -1,4 +1,4 @@
-"""The objects of interfaces.md 3 and how rows become them. The schemas describe; the functions beside them build."""
+"""The objects of interfaces.md 3 and how rows become them. Most are the fields of a row; functions build the others."""
 
 from datetime import datetime
 from typing import Any
@@ -6,19 +6,9 @@ from typing import Any
 from ninja import Field
 
 from clusters.ports import GroupState, GroupType
-from lag.rows import (
-    ClusterSummary,
-    EventRow,
-    GroupDetail,
-    GroupSummary,
-    HistoryPoints,
-    PartitionRow,
-    SloRow,
-    TopicRow,
-    TopicSummary,
-)
+from lag.rows import GroupDetail, HistoryPoints, TopicSummary
 from lag.verdicts import EventKind, Flag, Method, Verdict
-from ops_portal.lib.api import Contract
+from ops_portal.lib.api import Contract, fields_of
 from ops_portal.lib.clock import as_datetime, iso
 
 
@@ -161,108 +151,18 @@ class SloItem(Contract):
     budget_left: float | None = Field(description="1 = untouched, negative = overdrawn.")
 
 
-def cluster_json(row: ClusterSummary) -> dict[str, Any]:
-    return {
-        "cluster": row.cluster,
-        "state": row.state,
-        "reason": row.reason,
-        "brokers": row.brokers,
-        "groups": row.groups,
-        "verdicts": row.verdicts,
-        "lag_records": row.lag_records,
-        "lag_seconds": row.lag_seconds,
-        "observed_at": row.observed_at,
-        "age_seconds": row.age_seconds,
-        "stale": row.stale,
-    }
-
-
-def summary_json(row: GroupSummary) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "cluster": row.cluster,
-        "group": row.group,
-        "type": row.type,
-        "state": row.state,
-        "verdict": row.verdict.value,
-        "reason": row.reason,
-        "rule": row.rule,
-        "inputs": row.inputs,
-        "client": row.client,
-        "members": row.members,
-        "worst_topic": row.worst_topic,
-        "lag_records": row.lag_records,
-        "lag_records_max": row.lag_records_max,
-        "lag_seconds": row.lag_seconds,
-        "lag_seconds_bound": row.lag_seconds_bound,
-        "lag_seconds_method": row.lag_seconds_method,
-        "produce_rate": row.produce_rate,
-        "consume_rate": row.consume_rate,
-        "trend": row.trend,
-        "catch_up_seconds": row.catch_up_seconds,
-        "flags": row.flags,
-        "observed_at": row.observed_at,
-        "age_seconds": row.age_seconds,
-        "stale": row.stale,
-    }
-
-
 def group_json(row: GroupDetail) -> dict[str, Any]:
+    """A `GroupWithTopics`."""
     return {
-        **summary_json(row.summary),
-        "topics": [_topic(topic) for topic in row.topics],
-        "member_list": [
+        **fields_of(GroupItem, row.summary),
+        "topics": [
             {
-                "member_id": member.member_id,
-                "client_id": member.client_id,
-                "host": member.host,
-                "partitions": member.partitions,
+                **fields_of(GroupTopicItem, topic, but="partitions"),
+                "partitions": [fields_of(PartitionItem, partition) for partition in topic.partitions],
             }
-            for member in row.members
+            for topic in row.topics
         ],
-    }
-
-
-def _topic(row: TopicRow) -> dict[str, Any]:
-    return {
-        "topic": row.topic,
-        "topic_id": row.topic_id,
-        "lag_records": row.lag_records,
-        "lag_seconds": row.lag_seconds,
-        "partitions": [_partition(partition) for partition in row.partitions],
-    }
-
-
-def _partition(row: PartitionRow) -> dict[str, Any]:
-    return {
-        "partition": row.partition,
-        "committed": row.committed,
-        "start": row.start,
-        "end": row.end,
-        "high_watermark": row.high_watermark,
-        "lag_records": row.lag_records,
-        "lag_seconds": row.lag_seconds,
-        "lag_seconds_bound": row.lag_seconds_bound,
-        "lag_seconds_method": row.lag_seconds_method,
-        "verdict": row.verdict.value,
-        "flags": row.flags,
-        "member": row.member,
-        "host": row.host,
-    }
-
-
-def event_json(row: EventRow) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "at": row.at,
-        "at_earliest": row.at_earliest,
-        "kind": row.kind,
-        "topic": row.topic,
-        "partition": row.partition,
-        "member": row.member,
-        "before": row.before,
-        "after": row.after,
-        "records": row.records,
+        "member_list": [fields_of(MemberItem, member) for member in row.members],
     }
 
 
@@ -273,47 +173,6 @@ def history_json(points: HistoryPoints) -> dict[str, Any]:
 
 
 def topic_json(row: TopicSummary) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "cluster": row.cluster,
-        "topic": row.topic,
-        "topic_id": row.topic_id,
-        "client": row.client,
-        "partitions": row.partitions,
-        "cleanup_policy": row.cleanup_policy,
-        "produce_rate": row.produce_rate,
-        "lag_records": row.lag_records,
-        "consumers": [
-            {
-                "group_id": consumer.group_id,
-                "group": consumer.group,
-                "client": consumer.client,
-                "verdict": consumer.verdict.value,
-                "lag_records": consumer.lag_records,
-                "lag_seconds": consumer.lag_seconds,
-                "consume_rate": consumer.consume_rate,
-            }
-            for consumer in row.consumers
-        ],
-        "flags": row.flags,
-    }
-
-
-def slo_json(row: SloRow) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "cluster": row.cluster,
-        "name": row.name,
-        "glob": row.glob,
-        "client": row.client,
-        "max_records": row.max_records,
-        "max_seconds": row.max_seconds,
-        "for_seconds": row.for_seconds,
-        "objective": row.objective,
-        "severity": row.severity,
-        "enabled": row.enabled,
-        "groups": row.groups,
-        "breached": row.breached,
-        "attained": row.attained,
-        "budget_left": row.budget_left,
-    }
+    """A `TopicItem`."""
+    consumers = [fields_of(TopicConsumerItem, consumer) for consumer in row.consumers]
+    return {**fields_of(TopicItem, row, but="consumers"), "consumers": consumers}

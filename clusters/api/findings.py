@@ -10,7 +10,6 @@ from ninja import Field, Router
 from accounts.guards import operation
 from accounts.roles import Right
 from clusters import selectors
-from clusters.selectors import FindingRow
 from ops_portal.lib import cursor as cursors
 from ops_portal.lib.api import (
     DEFAULT_LIMIT,
@@ -20,6 +19,7 @@ from ops_portal.lib.api import (
     Listed,
     Repeated,
     Search,
+    fields_of,
     one_of,
     reply_list,
     sort_field,
@@ -87,22 +87,5 @@ def findings(
     except cursors.CursorRefused as error:
         raise invalid(cursor=str(error)) from error
     total, end = found.count(), start + limit
-    items = [_finding(row) for row in selectors.finding_rows(rows[start:end])]
+    items = [fields_of(FindingItem, row) for row in selectors.finding_rows(rows[start:end])]
     return reply_list(items, cursors.encode(end, *tied_to) if end < total else None, total)
-
-
-def _finding(row: FindingRow) -> dict[str, Any]:
-    return {
-        "dedupe_key": row.dedupe_key,
-        "kind": row.kind,
-        "severity": row.severity,
-        "cluster": row.cluster,
-        "client": row.client,
-        "entity": row.entity,
-        "title": row.title,
-        "reason": row.reason,
-        "inputs": row.inputs,
-        "opened_at": row.opened_at,
-        "last_seen_at": row.last_seen_at,
-        "closed_at": row.closed_at,
-    }

@@ -1,7 +1,7 @@
 """Sources over HTTP (interfaces.md 3)."""
 
 from datetime import datetime
-from typing import Any
+from functools import partial
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Field, Router
@@ -9,7 +9,6 @@ from ninja import Field, Router
 from accounts.guards import operation
 from accounts.roles import Right
 from clusters import selectors
-from clusters.selectors import SourceRow
 from clusters.states import SourceState
 from ops_portal.lib.api import (
     DEFAULT_LIMIT,
@@ -19,10 +18,9 @@ from ops_portal.lib.api import (
     Listed,
     Repeated,
     Search,
+    fields_of,
     one_of,
-    reply_page,
-    sort_field,
-    sorted_rows,
+    reply_sorted,
 )
 
 router = Router()
@@ -66,9 +64,8 @@ def sources(
     cursor: Cursor = None,
 ) -> HttpResponse:
     """Every source with its age, error and breaker. `q` looks in cluster and kind."""
-    field, descending = sort_field(sort, SOURCE_SORTS)
     states = one_of("state", state, SourceState)
-    found = (
+    rows = (
         row
         for row in selectors.sources(request.user)
         if q.lower() in f"{row.cluster} {row.kind}".lower()
@@ -76,23 +73,7 @@ def sources(
         and (not kind or row.kind in kind)
         and (not states or row.state in states)
     )
-    rows = sorted_rows(
-        found, lambda row: getattr(row, field), lambda row: (row.cluster, row.kind), descending=descending
-    )
-    return reply_page([_source(row) for row in rows], limit, cursor, "sources", q, sort, cluster, kind, states)
-
-
-def _source(row: SourceRow) -> dict[str, Any]:
-    return {
-        "cluster": row.cluster,
-        "kind": row.kind,
-        "period_seconds": row.period_seconds,
-        "state": row.state.value,
-        "last_success_at": row.last_success_at,
-        "age_seconds": row.age_seconds,
-        "stale": row.stale,
-        "error": row.error,
-        "entity_errors": row.entity_errors,
-        "requests": row.requests,
-        "breaker": row.breaker,
-    }
+    return reply_sorted(
+        rows, partial(fields_of, SourceItem), lambda row: (row.cluster, row.kind), "sources", q, cluster, kind, states,
+        sort=sort, allowed=SOURCE_SORTS, limit=limit, cursor=cursor,
+    )  # fmt: skip

@@ -75,6 +75,27 @@ def reply_list(items: Iterable[Mapping[str, Any]], next_cursor: str | None, tota
     return reply({"items": list(items), "next_cursor": next_cursor, "total": total})
 
 
+def fields_of(contract: type[Contract], row: object, *, but: str = "") -> dict[str, Any]:
+    """The object of a contract out of a row that has its fields under the same names, all but one."""
+    return {name: getattr(row, name) for name in contract.model_fields if name != but}
+
+
+def reply_sorted(
+    rows: Iterable[T],
+    shown: Callable[[T], Mapping[str, Any]],
+    name: Callable[[T], Any],
+    *tied_to: Any,
+    sort: str,
+    allowed: Sequence[str],
+    limit: int,
+    cursor: str | None,
+) -> HttpResponse:
+    """The page of a list in memory, sorted by one of the `allowed` attributes, ties by name. Raises the 422."""
+    field, descending = sort_field(sort, allowed)
+    found = sorted_rows(rows, lambda row: getattr(row, field), name, descending=descending)
+    return reply_page([shown(row) for row in found], limit, cursor, *tied_to, sort)
+
+
 def reply_page(items: Sequence[Mapping[str, Any]], limit: int, cursor: str | None, *tied_to: Any) -> HttpResponse:
     """The page of a list in memory that a cursor, tied to filter and sort, asks for. Raises the 422."""
     try:
