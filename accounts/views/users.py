@@ -62,40 +62,19 @@ def user_detail(request: ApiRequest, pk: int) -> HttpResponse:
 @require_POST
 @requires(Right.ADMINISTER)
 def user_role(request: ApiRequest, pk: int) -> HttpResponse:
-    form = RoleForm(request.POST)
-    return _changed(
-        request,
-        pk,
-        "role_form",
-        form,
-        lambda user, data: services.role_change(user=user, acting_user=request.user, **data),
-    )
+    return _changed(request, pk, "role_form", RoleForm(request.POST), services.role_change)
 
 
 @require_POST
 @requires(Right.ADMINISTER)
 def user_clients(request: ApiRequest, pk: int) -> HttpResponse:
-    form = MembershipForm(request.POST)
-    return _changed(
-        request,
-        pk,
-        "clients_form",
-        form,
-        lambda user, data: services.membership_set(user=user, acting_user=request.user, **data),
-    )
+    return _changed(request, pk, "clients_form", MembershipForm(request.POST), services.membership_set)
 
 
 @require_POST
 @requires(Right.ADMINISTER)
 def user_person(request: ApiRequest, pk: int) -> HttpResponse:
-    form = PersonForm(request.POST)
-    return _changed(
-        request,
-        pk,
-        "person_form",
-        form,
-        lambda user, data: services.user_change(user=user, acting_user=request.user, **data),
-    )
+    return _changed(request, pk, "person_form", PersonForm(request.POST), services.user_change)
 
 
 @require_POST
@@ -151,14 +130,12 @@ def _page(request: ApiRequest, user: User, status: int = 200, **forms_given: Any
     return render(request, "accounts/user_detail.html", context, status=status)
 
 
-def _changed(
-    request: ApiRequest, pk: int, name: str, form: forms.Form, change: Callable[[User, dict[str, Any]], User]
-) -> HttpResponse:
+def _changed(request: ApiRequest, pk: int, name: str, form: forms.Form, service: Callable[..., User]) -> HttpResponse:
     """Apply a form to a user: back to the page when it worked, the page with what is wrong when it did not."""
     user = _user(pk)
     if form.is_valid():
         try:
-            change(user, form.cleaned_data)
+            service(user=user, acting_user=request.user, **form.cleaned_data)
         except ValidationError as error:
             explain(form, error)
         else:
