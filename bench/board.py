@@ -6,12 +6,16 @@ import random
 import statistics
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.report import chromium, goal, note, p95, row, scaled, spread
 from bench.site import CLUSTER, GROUPS, PERIOD, Site
 from bench.traffic import Partition, Traffic
+
+T = TypeVar("T")
 
 PASSWORD = "a few plain words"  # noqa: S105 - of a user that lives as long as this run
 VISIBLE, MOVING, PIXELS = 100, 20, 40
@@ -116,6 +120,20 @@ class Served:
         page.close()
 
 
+def in_thread(function: Callable[..., T], *args: Any) -> T:
+    """Run what queries: Playwright keeps an event loop in the calling thread, and Django refuses to query beside one."""
+    from django.db import connections
+
+    def run() -> T:
+        try:
+            return function(*args)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(run).result()
+
+
 def place(index: int) -> Partition:
     """What a visible group reads."""
     return (MOVING_TOPIC, index) if index < MOVING else (QUIET_TOPIC, 0)
@@ -163,7 +181,7 @@ def measure(served: Served) -> dict[str, Any]:
         time.sleep(3 * PERIOD)
         first_bytes, size = _first_bytes(served)
         deltas, ticks, per_period = _ticks(served)
-        closings = _closings(served)
+        closings = in_thread(_closings, served)
     finally:
         ticker.stop()
     fitting = [delta for delta in deltas if delta["rows"] == MOVING]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.board import PIXEL_RECORDS, PIXEL_TOPIC, PIXELS, Served, pixel_group
+from bench.board import PIXEL_RECORDS, PIXEL_TOPIC, PIXELS, Served, in_thread, pixel_group
 from bench.report import goal, note, p95, row, spread
 from bench.site import CLUSTER, PERIOD
 
@@ -67,7 +67,7 @@ def measure(served: Served) -> dict[str, Any]:
             "trials": PIXELS,
             "period_seconds": PERIOD,
             "seconds": spread(took, 2) if took else None,
-            "where_it_goes": _stages(sent, seen, frames),
+            "where_it_goes": in_thread(_stages, sent, seen, frames),
         },
     )
 

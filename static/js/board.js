@@ -1,7 +1,8 @@
 // @ts-check
 // The lag board: the first groups of what is asked for by push, the others read now and then; filtered, sorted and counted here.
 import { addressOf, comparison, decisive, filterOf, isFiltered, readQuery, viewParams } from "ops/board-query";
-import { bound, figure, patch, piece, seconds, TONES, unknown, VERDICTS, verdictPill, words } from "ops/cells";
+import { boardCells, END, SHOWN, SPARK } from "ops/board-cells";
+import { patch, TONES, VERDICTS, words } from "ops/cells";
 import { duration, exact, THIN } from "ops/format";
 import { hasColumn, live } from "ops/live";
 import { showAge } from "ops/ages";
@@ -10,14 +11,10 @@ import { Tails } from "ops/spark";
 import { VirtualRows } from "ops/virtual-rows";
 
 /** @typedef {import("ops/board-query").Row} Row */
-/** @typedef {import("ops/cells").Piece} Piece */
 /** @typedef {import("ops/live").Table} Table */
 
 const REST_EVERY_MS = 10000;
-const SHOWN = ["verdict", "group", "client", "state", "members", "worst_topic", "lag_records", "lag_seconds", "produce_rate", "consume_rate", "spark", "catch_up_seconds"];
-const SPARK = SHOWN.indexOf("spark");
 const TAIL_TURNS = 4;
-const END = new Set(["members", "lag_records", "lag_seconds", "produce_rate", "consume_rate", "catch_up_seconds"]);
 
 const panel = /** @type {HTMLElement} */ (document.querySelector("[data-board]"));
 const form = /** @type {HTMLFormElement} */ (document.querySelector("[data-board-filter]"));
@@ -39,6 +36,8 @@ const beyond = new Set();
 let columns = [];
 /** @type {Record<string, number>} */
 let at = {};
+/** @type {ReturnType<typeof boardCells>} */
+let cells = {};
 /** All keys as last sorted: the next sorting finds them nearly in order. @type {string[]} */
 let order = [];
 const tails = new Tails();
@@ -144,38 +143,6 @@ export function say(counts, worst) {
 }
 
 // --- Cells --------------------------------------------------------------------------------------------------------------------
-/** @param {string} group @param {string} key */
-function address(group, key) {
-  const plain = group && !group.includes("/") && group !== "." && group !== ".." && !group.startsWith("~");
-  return (panel.dataset.groupUrl ?? "").replace("GROUP", plain ? encodeURIComponent(group) : `~${key}`);
-}
-
-const truncated = (/** @type {string|null} */ text) => [piece("span", { class: "truncate", title: text ?? "" }, text ?? "")];
-
-/** @type {Record<string, (row: Row, key: string) => Piece[]>} */
-const CELLS = {
-  verdict: (row) => [verdictPill(row[at.verdict], row[at.reason])],
-  group: (row, key) => [piece("a", { class: "truncate", href: address(row[at.group], key), title: row[at.group] }, row[at.group])],
-  client: (row) => truncated(row[at.client]),
-  state: (row) => [words(row[at.state])],
-  members: (row) => [figure(row[at.members], "", row[at.reason])],
-  worst_topic: (row) => truncated(row[at.worst_topic]),
-  lag_records: (row) => [figure(row[at.lag_records], "", row[at.reason])],
-  lag_seconds: (row) => [seconds(row[at.lag_seconds], row[at.reason]), bound(row[at.bound])],
-  produce_rate: (row) => [figure(row[at.produce_rate], "/s", "not known, or the topic is shared")],
-  consume_rate: (row) => [figure(row[at.consume_rate], "/s", row[at.reason])],
-  spark: (row, key) => [tails.svg(key, now, TONES[row[at.verdict]] === "critical" ? "critical" : "")],
-  catch_up_seconds: (row) => [catchUp(row)],
-};
-
-/** @param {Row} row */
-function catchUp(row) {
-  const value = row[at.catch_up_seconds];
-  if (value) return seconds(value);
-  if (value === 0) return piece("span", { class: "faint" }, "caught up");
-  return row[at.lag_records] === null ? unknown(row[at.reason]) : piece("span", { class: "faint", title: "not converging, or not known" }, "no estimate");
-}
-
 /** @param {string} key @param {HTMLTableRowElement} element */
 function fill(key, element) {
   if (!element.cells.length) {
@@ -194,8 +161,7 @@ function fill(key, element) {
 function draw(key, element, glow) {
   const row = rows.get(key);
   if (!row) return;
-  const cells = element.cells;
-  SHOWN.forEach((name, index) => patch(cells[index], CELLS[name](row, key), glow && index !== SPARK));
+  SHOWN.forEach((name, index) => patch(element.cells[index], cells[name](row, key), glow && index !== SPARK));
   element.classList.toggle("is-stale", stale || row[at.verdict] === "unknown");
   selection.mark(key, element);
 }
@@ -251,6 +217,7 @@ function setColumns(names) {
   if (columns.length) return;
   columns = names;
   at = Object.fromEntries(names.map((name, index) => [name, index]));
+  cells = boardCells(at, panel.dataset.groupUrl ?? "", (key, tone) => tails.svg(key, now, tone));
 }
 
 function noteShown() {
@@ -273,7 +240,7 @@ function redraw(changed, everyTail = false) {
       const row = rows.get(key);
       if (!row) continue;
       if (changed.get(key)) draw(key, element, true);
-      else if ((everyTail || index % TAIL_TURNS === turn) && tails.has(key)) patch(element.cells[SPARK], CELLS.spark(row, key), false);
+      else if ((everyTail || index % TAIL_TURNS === turn) && tails.has(key)) patch(element.cells[SPARK], cells.spark(row, key), false);
     }
   });
 }

@@ -3,7 +3,7 @@
 import contextlib
 import re
 
-from playwright.sync_api import Route, expect
+from playwright.sync_api import expect
 
 from tests.browser.conftest import Site, Visit
 
@@ -13,6 +13,11 @@ const box = rect => [rect.x, rect.y, rect.width, rect.height].map(Math.round);
 const moved = source => [source.node?.outerHTML?.slice(0, 120), box(source.previousRect), box(source.currentRect)];
 new PerformanceObserver(list => { for (const one of list.getEntries()) shifts.push([one.value, one.sources.map(moved)]); })
   .observe({type: 'layout-shift', buffered: true});
+"""
+
+PUSH_A_HUNDRED = """
+new MutationObserver(() => { const board = document.querySelector('[data-board]'); if (board) board.dataset.liveRows = '100'; })
+  .observe(document, {childList: true, subtree: true});
 """
 
 
@@ -102,12 +107,7 @@ def test_only_the_rows_near_the_window_are_in_the_page(visit: Visit) -> None:
 
 def test_rows_beyond_the_pushed_ones_are_listed_and_a_filter_has_them_pushed(site: Site, visit: Visit) -> None:
     page = visit("/topics")
-
-    def push_a_hundred(route: Route) -> None:
-        answer = route.fetch()
-        route.fulfill(response=answer, body=answer.text().replace('data-live-rows="500"', 'data-live-rows="100"'))
-
-    page.route(re.compile(r"/lag/demo\?sort="), push_a_hundred)
+    page.add_init_script(PUSH_A_HUNDRED)
     with page.expect_websocket() as socket:
         page.goto("/lag/demo?sort=group")
     expect(page.get_by_text(re.compile(r"The first 100 of 3\d\d groups move by push"))).to_be_visible()

@@ -124,7 +124,9 @@ def test_the_switch_and_the_account_tell_the_same_theme(visit: Visit) -> None:
         expect(stored).to_have_value(chosen)
 
 
-def test_times_are_shown_in_utc_or_in_the_account_s_zone(visit: Visit) -> None:
+def test_times_are_shown_in_utc_or_in_the_account_s_zone(site: Site, visit: Visit) -> None:
+    site.tell("join newborn")  # which is an event
+    site.tell("step")
     page = visit("/account", role="lead")
     field = page.get_by_label("Time zone")
     field.fill("Atlantis")
@@ -134,7 +136,7 @@ def test_times_are_shown_in_utc_or_in_the_account_s_zone(visit: Visit) -> None:
     field.fill("Asia/Tokyo")
     assert page.locator("#time-zones option[value='Asia/Tokyo']").count() == 1
     page.get_by_role("button", name="Save").click()
-    page.goto("/lag/demo/groups/risk-engine")
+    page.goto("/lag/demo/groups/newborn")
     moment = page.locator(".event-list time").first
     utc = moment.inner_text()
     page.get_by_role("button", name="Times: UTC").click()
