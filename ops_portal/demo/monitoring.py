@@ -158,6 +158,13 @@ def children(monitoring: Monitoring, var: Path, *, portal_address: str) -> list[
     return found
 
 
+def said(monitoring: Monitoring) -> str:
+    """A line for the end of the start, with its line break in front; empty without Prometheus and Alertmanager."""
+    places = [("Prometheus", monitoring.prometheus_url), ("Alertmanager", monitoring.alertmanager_url)]
+    told = ", ".join(f"{what} {url}" for what, url in places if url)
+    return f"\n          {told}." if told else ""
+
+
 def _prometheus(monitoring: Monitoring, directory: Path, portal_address: str) -> Child:
     settings = directory / "prometheus.yml"  # JSON is YAML too
     text = json.dumps(prometheus_settings(monitoring, portal_address), indent=1)
