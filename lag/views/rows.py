@@ -29,11 +29,14 @@ def group_rows(request: HttpRequest, cluster: str) -> HttpResponse:
     """
     found = cluster_or_404(request.user, cluster)
     at = freshness_of([found.pk])[found.pk].observed_at
-    stamp = iso(at) if at else ""
+    stamp = (iso(at) if at else None) or ""
     if stamp and request.GET.get("have") == stamp:
         return HttpResponse(status=204)
     key = f"lag.rows:{found.pk}:{scope_of(request.user).key}:{stamp}"
-    packed = cache.get_or_set(key, lambda: _packed(request.user, found, stamp), KEPT_SECONDS)
+    packed: bytes | None = cache.get(key)
+    if packed is None:
+        packed = _packed(request.user, found, stamp)
+        cache.set(key, packed, KEPT_SECONDS)
     if "gzip" in request.headers.get("Accept-Encoding", ""):
         response = HttpResponse(packed, content_type="application/json", headers={"Content-Encoding": "gzip"})
     else:
