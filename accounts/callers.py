@@ -3,7 +3,6 @@
 from typing import cast
 
 from django.http import HttpRequest
-from ninja.utils import check_csrf
 
 from accounts import selectors, services
 from accounts.models import ApiToken, User
@@ -45,6 +44,8 @@ def authenticated(request: HttpRequest) -> User:
         raise call.api_problem
     if role_of(call.user) is None:
         raise Problem("not_authenticated")
+    from ninja.utils import check_csrf  # workers import this module, and ninja takes 10 MB
+
     if call.api_token is None and request.method not in _SAFE and check_csrf(request) is not None:
         raise Problem("forbidden", "A session needs the X-CSRFToken header for this; a token does not.")
     return call.user

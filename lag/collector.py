@@ -32,6 +32,7 @@ from lag.known import Known, KnownGroup, known_cluster
 from lag.selectors.settings import LagRules, rules_of
 from lag.services import state
 from ops_portal.lib.clock import Clock
+from ops_portal.lib.memory import give_back
 from ops_portal.lib.resilience import Deadline, DeadlinePassed
 
 logger = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ def poll(*, cluster: Cluster, period: float, port: KafkaPort, clock: Clock, dead
         raise
     finally:
         known.lock.release()
+        give_back()  # a large answer and what was made of it leave a tenth of the worker's memory behind
 
 
 def _poll(

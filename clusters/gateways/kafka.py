@@ -1,20 +1,15 @@
 """Reads of a Kafka cluster through confluent-kafka. Implements `clusters.ports.KafkaPort`."""
 
-import base64
-import uuid
 import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from confluent_kafka import (
-    ConsumerGroupState,
     ConsumerGroupTopicPartitions,
-    ConsumerGroupType,
     IsolationLevel,
     KafkaError,
     KafkaException,
     TopicPartition,
-    Uuid,
 )
 from confluent_kafka.admin import ClusterMetadata
 from confluent_kafka.admin._config import ConfigResource
@@ -24,8 +19,20 @@ from confluent_kafka.cimpl import _AdminClientImpl as Calls  # see kafka_calls
 from clusters.gateways.kafka_calls import Answer, Reply, in_flight
 from clusters.gateways.kafka_client import KafkaClient
 from clusters.gateways.kafka_errors import MOVED, TIMED_OUT, entity_error, error_name, late, leaderless
+from clusters.gateways.kafka_shapes import (
+    OFFSET_PROTOCOLS,
+    STATES,
+    cause_of,
+    chunks_by_leader,
+    entity_of,
+    identity_of,
+    member_of,
+    metadata_of,
+    topic_results,
+    type_of,
+    uuid_text,
+)
 from clusters.ports import (
-    Broker,
     CommittedOffsets,
     EntityError,
     FoundOffset,
@@ -36,14 +43,11 @@ from clusters.ports import (
     GroupListings,
     GroupState,
     GroupType,
-    Member,
     Metadata,
     OffsetSpec,
     Partition,
-    PartitionMeta,
     RequestCount,
     TopicIdentity,
-    TopicMeta,
 )
 from ops_portal.lib.clock import Clock
 from ops_portal.lib.resilience import Deadline, DeadlinePassed
@@ -54,20 +58,9 @@ METADATA_SECONDS = 5.0
 CALL_SECONDS = 3.0  # one call to one broker: a broker that hangs must not use up the time of the others
 GROUPS_IN_FLIGHT = 1000
 DESCRIBES_IN_FLIGHT = 200
-PARTITIONS_PER_CALL = 1000  # the client merges the answers of one call in O(n^2)
 TOPICS_PER_CALL = 250
 
 _EARLIEST, _LATEST = -2, -1  # ListOffsets' own timestamps
-_OFFSET_PROTOCOLS = frozenset({None, "", "consumer", "share", "streams"})
-_STATES = {
-    ConsumerGroupState.STABLE: GroupState.STABLE,
-    ConsumerGroupState.PREPARING_REBALANCING: GroupState.PREPARING_REBALANCE,
-    ConsumerGroupState.COMPLETING_REBALANCING: GroupState.COMPLETING_REBALANCE,
-    ConsumerGroupState.EMPTY: GroupState.EMPTY,
-    ConsumerGroupState.DEAD: GroupState.DEAD,
-    # The client has no word for the assigning and reconciling of KIP-848 groups.
-    ConsumerGroupState.UNKNOWN: GroupState.RECONCILING,
-}
 
 
 class ConfluentKafka:
@@ -85,38 +78,18 @@ class ConfluentKafka:
         try:
             found = self._cluster_metadata(deadline)
         except (KafkaException, DeadlinePassed) as error:
-            raise self._client.failure(_cause(error)) from None
+            raise self._client.failure(cause_of(error)) from None
         self.requests.add("Metadata")
         self._client.refreshed()
-        topics: dict[str, TopicMeta] = {}
-        leaders: dict[Partition, int] = {}
-        without: set[Partition] = set()
-        errors: list[EntityError] = []
-        for name, topic in found.topics.items():
-            if topic.error is not None:
-                errors.append(entity_error(f"topic:{name}", topic.error))
-                continue
-            partitions = []
-            for number, partition in topic.partitions.items():
-                leader = partition.leader
-                if leader >= 0:
-                    leaders[name, number] = leader
-                else:
-                    without.add((name, number))
-                partitions.append(
-                    PartitionMeta(
-                        number, leader if leader >= 0 else None, tuple(partition.replicas), tuple(partition.isrs)
-                    )
-                )
-            topics[name] = TopicMeta(name, tuple(partitions))
-        self._client.leaders, self._client.leaderless = leaders, frozenset(without)
-        self._client.brokers = max(1, len(found.brokers))
-        brokers = tuple(
-            Broker(broker.id, str(broker.host), broker.port)
-            for broker in sorted(found.brokers.values(), key=lambda broker: broker.id)
+        self.seen, self._client.leaders = metadata_of(found)
+        self._client.leaderless = frozenset(
+            (name, one.partition)
+            for name, topic in self.seen.topics.items()
+            for one in topic.partitions
+            if one.leader is None
         )
-        self._client.bulk.know(brokers)
-        self.seen = Metadata(found.cluster_id, brokers, topics, tuple(errors))
+        self._client.brokers = max(1, len(self.seen.brokers))
+        self._client.bulk.know(self.seen.brokers)
         return self.seen
 
     def topic_identities(
@@ -129,7 +102,7 @@ class ConfluentKafka:
             if isinstance(result, EntityError):
                 errors[name] = result
             else:
-                ids[name] = _uuid(result.topic_id)
+                ids[name] = uuid_text(result.topic_id)
         configs = self._by_topic("DescribeConfigs", list(ids), self._send_describe_configs, deadline)
         found: dict[str, TopicIdentity] = {}
         for name, topic_id in ids.items():
@@ -138,7 +111,7 @@ class ConfluentKafka:
                 errors[name] = config
                 found[name] = TopicIdentity(name, topic_id)
             else:
-                found[name] = _identity(name, topic_id, config)
+                found[name] = identity_of(name, topic_id, config)
         return found, tuple(errors.values())
 
     # --- Groups -------------------------------------------------------------------------------------------------------
@@ -160,7 +133,7 @@ class ConfluentKafka:
             raise self._client.failure(failed[0])
         self._client.lost_touch |= bool(failed)
         groups = {
-            listing.group_id: GroupListing(listing.group_id, _type(listing), _STATES[listing.state])
+            listing.group_id: GroupListing(listing.group_id, type_of(listing), STATES[listing.state])
             for listing in valid
         }
         return GroupListings(groups, tuple(entity_error("broker:one of the brokers", error) for error in failed))
@@ -171,11 +144,11 @@ class ConfluentKafka:
                 warnings.simplefilter("ignore", DeprecationWarning)  # the newer call leaves out what is asked for here
                 listed = self._client.admin.list_groups(timeout=deadline.timeout(METADATA_SECONDS))
         except (KafkaException, DeadlinePassed) as error:
-            raise self._client.failure(_cause(error)) from None
+            raise self._client.failure(cause_of(error)) from None
         self.requests.add("ListGroups", self._client.brokers)
         self.requests.add("DescribeGroups", self._client.brokers)
         # Connect workers and the like have a protocol of their own and no offsets of a consumer.
-        return frozenset(str(group.id) for group in listed if group.protocol_type in _OFFSET_PROTOCOLS) - frozenset(
+        return frozenset(str(group.id) for group in listed if group.protocol_type in OFFSET_PROTOCOLS) - frozenset(
             known
         )
 
@@ -215,15 +188,15 @@ class ConfluentKafka:
 
         def read(group: str, answer: Answer[str]) -> GroupDescription:
             found = answer.value[0]
-            kind = _type(found)
+            kind = type_of(found)
             # The client asks for the newer protocol first; a classic group costs a second round.
             self.requests.add("FindCoordinator", 2 if kind is GroupType.CLASSIC else 1)
             self.requests.add("ConsumerGroupDescribe")
             if kind is GroupType.CLASSIC:
                 self.requests.add("DescribeGroups")
             node = found.coordinator
-            members = tuple(_member(member) for member in found.members)
-            return GroupDescription(group, kind, _STATES[found.state], members, node.id if node is not None else None)
+            members = tuple(member_of(member) for member in found.members)
+            return GroupDescription(group, kind, STATES[found.state], members, node.id if node is not None else None)
 
         def failed(group: str, error: EntityError) -> GroupDescription:
             return GroupDescription(group, GroupType.CLASSIC, GroupState.UNKNOWN, (), None, error)
@@ -277,10 +250,10 @@ class ConfluentKafka:
 
     def _partition_error(self, partition: Partition, error: object) -> EntityError:
         if error is None:
-            return late(_name(partition))
+            return late(entity_of(partition))
         if partition in self._client.leaderless:
-            return leaderless(_name(partition))
-        return entity_error(_name(partition), error)
+            return leaderless(entity_of(partition))
+        return entity_error(entity_of(partition), error)
 
     def _list_once(
         self,
@@ -297,7 +270,7 @@ class ConfluentKafka:
             offsets |= found
             read_at |= dict.fromkeys(found, self._clock.at(monotonic))
         isolation = IsolationLevel.READ_COMMITTED if read_committed else IsolationLevel.READ_UNCOMMITTED
-        chunks = _chunks_by_leader((place for place in asked if place not in offsets), leaders)
+        chunks = chunks_by_leader((place for place in asked if place not in offsets), leaders)
         self.requests.add("ListOffsets", len(chunks))
 
         def send(index: int, reply: Reply[int], timeout: float) -> None:
@@ -389,7 +362,7 @@ class ConfluentKafka:
                 for name in chunks[answer.key]:
                     found[name] = entity_error(f"topic:{name}", answer.error)
             else:
-                for name, error, value in _topic_results(chunks[answer.key], answer.value):
+                for name, error, value in topic_results(chunks[answer.key], answer.value):
                     found[name] = value if error is None else entity_error(f"topic:{name}", error)
         return {name: found.get(name) or late(f"topic:{name}") for name in names}
 
@@ -413,73 +386,3 @@ class ConfluentKafka:
         except GatewayFailed:
             return False
         return True
-
-
-def _chunks_by_leader(partitions: Iterable[Partition], leaders: Mapping[Partition, int]) -> list[list[Partition]]:
-    """Partitions of one leader together, in equal parts of at most PARTITIONS_PER_CALL."""
-    by_leader: dict[int | None, list[Partition]] = {}
-    for partition in partitions:
-        by_leader.setdefault(leaders.get(partition), []).append(partition)
-    chunks = []
-    for places in by_leader.values():
-        parts = -(-len(places) // PARTITIONS_PER_CALL)
-        size = -(-len(places) // parts)
-        chunks += [places[start : start + size] for start in range(0, len(places), size)]
-    return chunks
-
-
-def _topic_results(names: list[str], value: Any) -> Iterable[tuple[str, KafkaError | None, Any]]:
-    """(topic, error, answer) of a describe_topics list or a describe_configs map."""
-    if isinstance(value, dict):
-        return [(resource.name, resource.error, configs) for resource, configs in value.items()]
-    return [
-        (name, result, None) if isinstance(result, KafkaError) else (name, None, result)
-        for name, result in zip(names, value, strict=True)
-    ]
-
-
-def _identity(name: str, topic_id: str | None, config: Mapping[str, Any]) -> TopicIdentity:
-    def setting(key: str) -> str | None:
-        entry = config.get(key)
-        return entry.value if entry is not None else None
-
-    retention = setting("retention.ms")
-    milliseconds = int(retention) if retention and retention.lstrip("-").isdecimal() else -1
-    policy = setting("cleanup.policy")
-    return TopicIdentity(
-        name,
-        topic_id,
-        cleanup_policy=",".join(sorted(policy.replace(" ", "").split(","))) if policy else None,
-        timestamp_type=setting("message.timestamp.type"),
-        retention_seconds=milliseconds / 1000 if milliseconds >= 0 else None,
-    )
-
-
-def _member(found: Any) -> Member:
-    assigned = found.assignment.topic_partitions if found.assignment is not None else []
-    return Member(
-        member_id=found.member_id,
-        client_id=found.client_id,
-        host=found.host.removeprefix("/"),
-        partitions=tuple((place.topic, place.partition) for place in assigned),
-    )
-
-
-def _type(found: Any) -> GroupType:
-    """Brokers before 3.8 do not tell the type: their groups are classic."""
-    return GroupType.CONSUMER if found.type is ConsumerGroupType.CONSUMER else GroupType.CLASSIC
-
-
-def _uuid(topic_id: Uuid | None) -> str | None:
-    if topic_id is None:
-        return None
-    found = uuid.UUID(bytes=base64.urlsafe_b64decode(f"{str(topic_id).replace('+', '-').replace('/', '_')}=="))
-    return str(found) if found.int else None
-
-
-def _name(partition: Partition) -> str:
-    return f"partition:{partition[0]}/{partition[1]}"
-
-
-def _cause(error: Exception) -> Exception:
-    return TimeoutError() if isinstance(error, DeadlinePassed) else error

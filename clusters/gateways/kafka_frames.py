@@ -11,7 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from clusters.ports import Broker, EntityError, FoundOffset, FoundOffsets, Metadata, Partition, PartitionMeta, TopicMeta
+from clusters.ports import (
+    Broker,
+    CommittedOffsets,
+    EntityError,
+    FoundOffset,
+    FoundOffsets,
+    GroupListing,
+    Metadata,
+    Partition,
+    PartitionMeta,
+    TopicMeta,
+)
 from ops_portal.lib.clock import Clock
 
 _LENGTH = struct.Struct("!Q")
@@ -113,7 +124,20 @@ def _topic(name: str, partitions: list[tuple[int, int | None, tuple[int, ...], t
     return TopicMeta(name, tuple(PartitionMeta(*one) for one in partitions))
 
 
-_TABLE = copyreg.dispatch_table | {FoundOffsets: _pack_offsets, TopicMeta: _pack_topic}
+def _pack_committed(found: CommittedOffsets) -> tuple[Any, ...]:
+    return CommittedOffsets, (found.group, found.offsets, found.read_at, found.error)
+
+
+def _pack_listing(found: GroupListing) -> tuple[Any, ...]:
+    return GroupListing, (found.group, found.type, found.state)
+
+
+_TABLE = copyreg.dispatch_table | {
+    FoundOffsets: _pack_offsets,
+    TopicMeta: _pack_topic,
+    CommittedOffsets: _pack_committed,
+    GroupListing: _pack_listing,
+}
 
 
 def _exactly(connection: socket.socket, size: int, ends_at: float | None) -> bytearray:

@@ -58,7 +58,7 @@ class PartitionMemory:
             None  # when `committed` was first seen; None = it was there at the first reading
         )
         self.waiting_since: float | None = None  # unread records and no progress since then
-        self.intervals: list[float] = []  # seconds from unread records to the commit that made progress, the last five
+        self.intervals: tuple[float, ...] = ()  # seconds from unread records to the commit that made progress, the last five
         self.advance = 0  # records of the last commit
         self.rewound_from: int | None = None  # until this offset is passed again
         self.rewound_at = 0.0
@@ -71,7 +71,7 @@ class PartitionMemory:
         self.approximate = False
         self.settled = False  # no look-up would say more
         self.trough: Trough | None = None  # the last one
-        self.troughs: list[Trough] = []  # of a late partition, over the last minute or so
+        self.troughs: tuple[Trough, ...] = ()  # of a late partition, over the last minute or so
         self.verdict = Verdict.OK
         self.next_due = 0.0
         self.result: PartitionResult | None = None  # a cache, not stored
@@ -122,16 +122,16 @@ class PartitionMemory:
         memory.method = None if row[5] is None else Method(row[5])
         memory.position = None if row[6] is None else row[6] + memory.committed
         memory.since, memory.bound, memory.settled, memory.waiting_since = row[7:11]
-        memory.intervals, memory.rewound_from, memory.rewound_at = list(row[11]), row[12], row[13]
+        memory.intervals, memory.rewound_from, memory.rewound_at = tuple(row[11]), row[12], row[13]
         memory.truncated_after, memory.truncation_confirmed, memory.approximate = row[14:17]
         memory.trough = None if row[17] is None else (row[17][0], row[17][1], row[17][2])
-        memory.troughs = [(at, since, records) for at, since, records in row[18]]
+        memory.troughs = tuple((at, since, records) for at, since, records in row[18])
         memory.verdict = Verdict(row[19])
         return memory
 
 
 # Of a partition that has nothing unread, from the sixth field of its plain form on.
-USUAL: list[Any] = [Method.CAUGHT_UP, 0, None, 0.0, True, None, [], None, 0.0, None, False, False, None, [], Verdict.OK]
+USUAL: list[Any] = [Method.CAUGHT_UP, 0, None, 0.0, True, None, (), None, 0.0, None, False, False, None, (), Verdict.OK]
 USUAL_FROM = 5
 
 

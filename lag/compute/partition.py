@@ -98,7 +98,7 @@ def _unknown(
     part.verdict, part.next_due = Verdict.UNKNOWN, NEVER
     part.position = part.since = part.bound = part.method = part.trough = None
     part.settled = True
-    part.troughs.clear()
+    part.troughs = ()
     part.result = blank(partition, part.committed, log, around)._replace(
         verdict=Verdict.UNKNOWN,
         rule=rule,
@@ -123,7 +123,7 @@ def _take_commit(part: PartitionMemory, partition: Partition, offset: int, aroun
         return
     part.advance = offset - old
     if waiting_since is not None:
-        part.intervals = [*part.intervals[1 - INTERVALS_KEPT :], max(0.0, around.now - waiting_since)]
+        part.intervals = (*part.intervals[1 - INTERVALS_KEPT :], max(0.0, around.now - waiting_since))
     if part.rewound_from is not None and offset >= part.rewound_from:
         part.rewound_from = None
     if around.memberless_before and around.memberless_since is not None and not around.standalone:
@@ -175,15 +175,15 @@ def _take_trough(part: PartitionMemory, records: int, moved: bool, around: Surro
     """Keep lag right after commits, for those that are late; a partition within half its target has no past to compare."""
     now = around.now
     if records == 0 or part.since is None or now - part.since <= around.settings.target_seconds / 2:
-        part.troughs.clear()
+        part.troughs = ()
         part.trough = None
         return
     if moved or (part.committed_at is None and not part.troughs):
         part.trough = (now, part.since if part.bound is not None else None, records)
         if not part.troughs or now - part.troughs[-1][0] >= SAMPLE_STEP_SECONDS:
-            part.troughs.append(part.trough)
+            part.troughs = (*part.troughs, part.trough)
     while len(part.troughs) > 1 and part.troughs[1][0] <= now - WINDOW_SECONDS:
-        del part.troughs[0]
+        part.troughs = part.troughs[1:]
 
 
 def _flags(part: PartitionMemory, log: PartitionLog, settings: LagSettings, now: float) -> tuple[Flag, ...]:
