@@ -10,12 +10,12 @@ from clusters.services import prometheus_test
 
 
 class _NotPrometheus(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:  # noqa: N802 - named by the library
+    def do_GET(self) -> None:
         self.send_response(200)
         self.end_headers()
         self.wfile.write(b"<h1>Welcome</h1>")
 
-    do_POST = do_GET  # noqa: N815
+    do_POST = do_GET  # noqa: N815 - named by the library
 
     def log_message(self, *_: object) -> None:
         pass
