@@ -68,7 +68,7 @@ def plan() -> tuple[list[Action], list[Cut]]:
         Action(175, "slow", "stonebridge-signals", {"pace": 0.2}),
         Action(175, "slow", "northgate-trade-blotter", {"pace": 0.0}),
         Action(180, "rewind", "harbourline-reporting", {"records": 500}),
-        Action(350, "slow", "stonebridge-signals", {"pace": 1.6}),
+        Action(350, "slow", "stonebridge-signals", {"pace": 2.0}),
         Action(415, "restore"),
         Action(615, "slow", "stonebridge-signals", {"pace": 0.0}),
         Action(615, "slow", "risk-engine", {"pace": 0.3}),
