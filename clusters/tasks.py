@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.conf import settings
 
-from clusters.services import rejection_findings, rejections, runs, schedule
+from clusters.services import health_history, rejection_findings, rejections, runs, schedule
 
 _ensured: list[bool] = []
 
@@ -38,6 +38,12 @@ def settle_rejections() -> str:
 def prune_rejections() -> str:
     count = rejections.rejections_prune(minute_days=settings.HISTORY_MINUTE_DAYS, event_days=settings.HISTORY_EVENT_DAYS)
     return f"{count} rows of refusals were deleted."
+
+
+@shared_task(name="clusters.keep_health_history", ignore_result=True, soft_time_limit=110, time_limit=120)
+def keep_health_history() -> str:
+    """Partitions ahead are made, those whose time is over are dropped."""
+    return health_history.health_history_keep()
 
 
 def _send(source_id: int, slot: int) -> None:

@@ -263,6 +263,7 @@ CELERY_BEAT_SCHEDULE = {
     "keep-partitions": {"task": "lag.keep_partitions", "schedule": 600.0},
     "settle-rejections": {"task": "clusters.settle_rejections", "schedule": 30.0},
     "prune-rejections": {"task": "clusters.prune_rejections", "schedule": 600.0},
+    "keep-health-history": {"task": "clusters.keep_health_history", "schedule": 600.0},
     "prune-poll-runs": {"task": "clusters.prune_poll_runs", "schedule": 300.0},
     "close-expired-mutes": {"task": "lag.close_expired_mutes", "schedule": 30.0},
 }
@@ -291,6 +292,12 @@ REJECTION_BURST_SECONDS = env_int(
 )
 REJECTION_QUIET_SECONDS = env_int(
     "REJECTION_QUIET_SECONDS", 600, "Seconds without a refusal after which the finding closes.", low=60, high=86_400
+)
+BROKERS_PERIOD_SECONDS = env_int(
+    "BROKERS_PERIOD_SECONDS", 5, "Default period of a new cluster's broker health source, 1 to 60.", low=1, high=60
+)
+PROMETHEUS_PERIOD_SECONDS = env_int(
+    "PROMETHEUS_PERIOD_SECONDS", 15, "Default period of a new cluster's Prometheus source, 5 to 300.", low=5, high=300
 )
 HISTORY_RAW_HOURS = env_int("HISTORY_RAW_HOURS", 48, "Hours that raw samples are kept.", low=1, high=720)
 HISTORY_MINUTE_DAYS = env_int("HISTORY_MINUTE_DAYS", 14, "Days that one-minute roll-ups are kept.", low=1, high=366)
