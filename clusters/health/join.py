@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from clusters.health.judge import Part, value_text
 from clusters.health.states import Health, Source
-from clusters.signals import BY_ID, SIGNALS, Signal
+from clusters.signals import SIGNALS, Signal
 
 REASONS_KEPT = 8
 
@@ -107,7 +107,7 @@ def _owed(one: Joined, configured: Mapping[Source, str]) -> bool:
 
 
 def _join(signal: Signal, rows: tuple[Seen, ...], configured: Mapping[Source, str], frozen: str) -> Joined:
-    seen = tuple(_believed(signal, one, frozen) for one in rows)
+    seen = tuple(_believed(signal, one, frozen) for one in rows if not configured.get(one.source))
     if not seen:
         reasons = [configured[source] for source in signal.sources if configured.get(source)]
         reason = reasons[0] if reasons else "It has not been read yet."
@@ -148,7 +148,3 @@ def _reason(signal: Signal, lead: Seen, seen: tuple[Seen, ...]) -> str:
         elif other.state is not lead.state:
             told.append(f"{who} says {value_text(other.value, signal.unit)}.")
     return " ".join(told)
-
-
-def signal_named(name: str) -> Signal | None:
-    return BY_ID.get(name)

@@ -1,0 +1,86 @@
+"""Live view `clusters.health` (interfaces.md 5): a row per cluster and signal, and per cluster one for the verdict.
+
+Row keys are `cluster/signal`, and `cluster/` for the verdict: its state and its reasons, joined by line breaks.
+"""
+
+from typing import Any
+
+from django.db.models import Max
+
+from accounts.policies import may
+from accounts.roles import Right
+from clusters.health.states import Source as Kind
+from clusters.models import Cluster, Source
+from clusters.selectors.health import SignalRow, signals_now
+from ops_portal.lib.live.views import Forbidden, Params, Snapshot, View, Watcher, register
+
+HEALTH_COLUMNS = (
+    "cluster", "signal", "scope", "state", "reason", "value", "unit", "entity", "warn", "critical", "source", "since",
+    "observed_at", "age_seconds", "stale",
+)  # fmt: skip
+_LONGEST_NAME = 63
+
+
+def register_views() -> None:
+    """Called once, in `apps.ready`."""
+    register(
+        View(
+            name="clusters.health",
+            columns=HEALTH_COLUMNS,
+            parse_params=_params,
+            scope=_scope,
+            snapshot=_snapshot,
+            period_seconds=_period,
+            time_column="observed_at",
+        )
+    )
+
+
+def _params(raw: Params) -> dict[str, Any]:
+    cluster = raw.get("cluster")
+    if isinstance(cluster, list):
+        cluster = cluster[-1] if cluster else None
+    if cluster is not None and (not isinstance(cluster, str) or len(cluster) > _LONGEST_NAME):
+        raise ValueError("cluster is the name of a cluster")
+    return {"cluster": cluster or None}
+
+
+def _scope(watcher: Watcher, params: Params) -> str:
+    if not may(watcher.claims.sight, Right.SEE_CLUSTERS):
+        raise Forbidden("this needs the right to see clusters")
+    return "all"
+
+
+def _snapshot(scope: str, params: Params) -> Snapshot:
+    clusters = Cluster.objects.filter(removed_at__isnull=True)
+    if params["cluster"] is not None:
+        clusters = clusters.filter(name=params["cluster"])
+    rows: dict[str, list[Any]] = {}
+    newest = None
+    for cluster, verdict, signals, at in signals_now(clusters.values_list("pk", flat=True)):
+        rows[f"{cluster.name}/"] = [
+            cluster.name, "", "cluster", verdict.state.value, "\n".join(verdict.reasons), None, "", "", None, None, "", None,
+            at.timestamp() if at else None, None, at is None,
+        ]  # fmt: skip
+        rows.update((f"{cluster.name}/{row.id}", _row(row)) for row in signals)
+        if at is not None:
+            newest = max(newest or 0.0, at.timestamp())
+    return Snapshot(rows, newest)
+
+
+def _row(row: SignalRow) -> list[Any]:
+    signal = row.signal
+    return [
+        row.cluster, signal.id, signal.scope.value, row.state.value, row.reason,
+        None if row.value is None else float(f"{row.value:.4g}"), signal.unit, row.entity, signal.warn, signal.critical,
+        "+".join(source.value for source in row.sources), row.since.timestamp() if row.since else None,
+        row.observed_at.timestamp() if row.observed_at else None, None, row.stale,
+    ]  # fmt: skip
+
+
+def _period(params: Params) -> float | None:
+    rows = Source.objects.filter(enabled=True, cluster__removed_at__isnull=True, kind=Kind.BROKERS.value)
+    if params["cluster"] is not None:
+        rows = rows.filter(cluster__name=params["cluster"])
+    longest: int | None = rows.aggregate(longest=Max("period_seconds"))["longest"]
+    return None if longest is None else float(longest)

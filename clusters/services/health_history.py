@@ -1,0 +1,62 @@
+"""History of signals: every reading for hours, one row a minute for days."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import LiteralString
+
+from django.conf import settings
+from django.db import connection
+
+from clusters.health.states import Health
+from clusters.models import HealthEvent, PlatformSloCount
+from ops_portal.lib.clock import as_datetime
+from ops_portal.lib.database import database_clock
+from ops_portal.lib.partitions import create_partitions, drop_partitions, missing_partitions
+
+SAMPLES: LiteralString = "clusters_healthsample"
+MINUTES: LiteralString = "clusters_healthminute"
+AHEAD = 3
+SLO_DAYS = 92
+
+_SAMPLE = "INSERT INTO clusters_healthsample VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
+_MINUTE = """
+INSERT INTO clusters_healthminute AS kept (cluster_id, signal, at, low, high, last, state)
+VALUES (%s, %s, date_trunc('minute', %s::timestamptz), %s, %s, %s, %s)
+ON CONFLICT (cluster_id, signal, at) DO UPDATE SET
+    low = least(kept.low, excluded.low), high = greatest(kept.high, excluded.high), last = excluded.last,
+    state = greatest(kept.state, excluded.state)
+"""
+_made_for: list[str] = []  # the day for which this process has seen partitions ahead
+
+
+def samples_store(cluster_id: int, at: datetime, rows: Iterable[tuple[str, float | None, Health]]) -> None:
+    """Keep (signal, value, state) of one moment. Joins the caller's transaction."""
+    _ensure(at)
+    found = list(rows)
+    with connection.cursor() as cursor:
+        cursor.executemany(_SAMPLE, [(cluster_id, name, at, value, state.rank) for name, value, state in found])
+        cursor.executemany(
+            _MINUTE, [(cluster_id, name, at, value, value, value, state.rank) for name, value, state in found]
+        )
+
+
+def health_history_keep() -> str:
+    """Make partitions ahead, drop what is past its retention. Run it at any time and in several processes."""
+    made = sum(len(create_partitions(table, ahead=AHEAD, behind=1)) for table in (SAMPLES, MINUTES))
+    now = as_datetime(database_clock().now())
+    dropped = len(drop_partitions(SAMPLES, before=now - timedelta(hours=settings.HISTORY_RAW_HOURS)))
+    dropped += len(drop_partitions(MINUTES, before=now - timedelta(days=settings.HISTORY_MINUTE_DAYS)))
+    old = HealthEvent.objects.filter(at__lt=now - timedelta(days=settings.HISTORY_EVENT_DAYS)).order_by("pk")
+    events, _ = HealthEvent.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:5000])).delete()
+    PlatformSloCount.objects.filter(at__lt=now - timedelta(days=SLO_DAYS)).delete()
+    return f"made {made} partitions, dropped {dropped} and {events} events"
+
+
+def _ensure(at: datetime) -> None:
+    day = f"{at:%Y%m%d}"
+    if day in _made_for:
+        return
+    for table in (SAMPLES, MINUTES):
+        if missing_partitions(table, ahead=1):
+            create_partitions(table, ahead=AHEAD, behind=1)
+    _made_for[:] = [day]
