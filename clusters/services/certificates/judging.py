@@ -1,0 +1,133 @@
+"""Verdicts of every chain, who signed whom, whose certificates are whose, and the findings that follow."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from clusters.chains import Certificate as Facts
+from clusters.chains import Judgement, Purpose, Unreadable, Verdict, judge, parse
+from clusters.expiry import Kind
+from clusters.models import Certificate, CertificateFile, Cluster, TlsAddress
+from clusters.models.certificates import Judged
+from clusters.services.certificates.findings import findings_renew
+from clusters.services.certificates.keep import certificates_keep, facts_by_fingerprint, owners_find, parents_find
+from ops_portal.lib.live import publish
+
+JUDGED = ("verdict", "reason", "failing_link", "links", "fails_at", "fails_with", "remarks")
+_KEPT = ("parent", "principal", "client", "removed_at", *JUDGED)
+
+
+@transaction.atomic
+def certificates_judge(*, cluster: Cluster, at: datetime) -> None:
+    """Judge all that is known of a cluster anew, bring the findings up to it and publish."""
+    trusted = _keep_own_trust(cluster, at)
+    rows = {row.fingerprint: row for row in Certificate.objects.filter(cluster=cluster).exclude(fingerprint="")}
+    facts = facts_by_fingerprint(rows.values())
+    files = list(CertificateFile.objects.filter(cluster=cluster, removed_at__isnull=True))
+    addresses = list(
+        TlsAddress.objects.select_related("listener").filter(
+            listener__cluster=cluster, listener__removed_at__isnull=True
+        )
+    )
+    trusted |= {one for file in files if file.trusted for one in file.fingerprints}
+    anchors = [facts[one] for one in trusted if one in facts]
+    _judge_addresses(addresses, facts, anchors, at, names=_checks_names(cluster))
+    _judge_certificates(rows, facts, files, addresses, anchors, at)
+    in_use = trusted | {one for file in files for one in file.fingerprints}
+    in_use |= {one for address in addresses for one in address.chain}
+    parents_find(rows, facts)
+    owners_find(cluster, rows.values())
+    for fingerprint, row in rows.items():
+        row.removed_at = None if fingerprint in in_use else row.removed_at or at
+    by_hand = list(Certificate.objects.filter(cluster=cluster, fingerprint=""))
+    owners_find(cluster, by_hand)
+    TlsAddress.objects.bulk_update(addresses, JUDGED)
+    Certificate.objects.bulk_update([*rows.values(), *by_hand], _KEPT, batch_size=500)
+    findings_renew(cluster=cluster, at=at)
+    name = cluster.name
+    publish.on_commit_publish("clusters.certificates", match=lambda params, _: params["cluster"] in {None, name})
+
+
+def _keep_own_trust(cluster: Cluster, at: datetime) -> set[str]:
+    """What the portal itself trusts to reach the cluster; the fingerprints."""
+    text = cluster.properties.get("ssl.ca.pem", "")
+    if not text:
+        return set()
+    try:
+        found = parse(text.encode()).certificates
+    except Unreadable:
+        return set()
+    return set(certificates_keep(cluster=cluster, found=found, leaf_kinds={}, at=at))
+
+
+def _checks_names(cluster: Cluster) -> bool:
+    """Whether clients compare names: not where the cluster's own settings say that they need not."""
+    return cluster.properties.get("ssl.endpoint.identification.algorithm", "https").lower() != "none"
+
+
+def _judge_addresses(
+    addresses: Iterable[TlsAddress], facts: Mapping[str, Facts], anchors: list[Facts], at: datetime, *, names: bool
+) -> None:
+    for address in addresses:
+        chain = [facts[one] for one in address.chain if one in facts]
+        if chain:
+            host = address.listener.host if names else None
+            found = judge(chain, trusted=anchors, at=at, host=host, known=facts.values())
+            note(address, found)
+
+
+def _judge_certificates(
+    rows: Mapping[str, Certificate], facts: Mapping[str, Facts], files: Iterable[CertificateFile],
+    addresses: Iterable[TlsAddress], anchors: list[Facts], at: datetime,
+) -> None:  # fmt: skip
+    """A served leaf has the worst verdict of where it is served; others are judged with the file they lie in."""
+    served: dict[str, list[TlsAddress]] = {}
+    for address in addresses:
+        if address.chain:
+            served.setdefault(address.chain[0], []).append(address)
+    together = {one: file.fingerprints for file in files for one in file.fingerprints}
+    authorities = [facts[one] for one, row in rows.items() if Kind(row.kind).is_authority and one in facts]
+    for fingerprint, row in rows.items():
+        if fingerprint not in facts:
+            continue
+        if fingerprint in served:
+            worst = max(served[fingerprint], key=lambda one: _severity(Verdict(one.verdict)))
+            for field in JUDGED:
+                setattr(row, field, getattr(worst, field))
+            continue
+        if Kind(row.kind).is_authority:
+            beside, purpose = authorities, Purpose.ANY
+        else:
+            beside = [facts[one] for one in together.get(fingerprint, ()) if one in facts]
+            purpose = Purpose.CLIENT if row.kind == Kind.CLIENT else Purpose.SERVER
+        chain = [facts[fingerprint], *(one for one in beside if one.fingerprint != fingerprint)]
+        found = judge(chain, trusted=anchors, at=at, purpose=purpose, known=facts.values())
+        note(row, found, remarks=False)
+
+
+def _severity(verdict: Verdict) -> int:
+    return 0 if verdict is Verdict.OK else 1 if verdict is Verdict.UNVERIFIED else 2
+
+
+def note(row: Judged, found: Judgement, *, remarks: bool = True) -> None:
+    """Put a judgement into a row."""
+    row.verdict, row.reason = found.verdict.value, found.reason
+    row.failing_link = found.failing.title if found.failing else ""
+    row.links = [
+        {
+            "fingerprint": link.certificate.fingerprint,
+            "title": link.certificate.title,
+            "origin": link.origin,
+            "defects": [defect.text for defect in link.defects],
+        }
+        for link in found.links
+    ]
+    row.fails_at = found.fails_at
+    row.fails_with = "" if found.fails_with is None else _title(found.links, found.fails_with)
+    row.remarks = list(found.notes) if remarks else [text for text in found.notes if ": " in text]
+
+
+def _title(links: Any, depth: int) -> str:
+    return links[depth].certificate.title if depth < len(links) else ""

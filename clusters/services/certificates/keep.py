@@ -1,0 +1,104 @@
+"""Storing certificates that were seen. Steps of larger writes: they join the caller's transaction."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from accounts.models import Ownership
+from accounts.selectors import ownership_matcher
+from clusters.chains import Certificate as Facts
+from clusters.chains import read
+from clusters.chains.links import may_have_issued, may_sign_certificates, signed_by
+from clusters.expiry import Kind
+from clusters.models import Certificate, Cluster
+
+_CLIENT_AUTH, _SERVER_AUTH = "1.3.6.1.5.5.7.3.2", "1.3.6.1.5.5.7.3.1"
+_USAGE_WORDS = {_SERVER_AUTH: "server", _CLIENT_AUTH: "client"}
+
+
+def certificates_keep(
+    *, cluster: Cluster, found: Iterable[Facts], leaf_kinds: Mapping[str, Kind], at: datetime
+) -> dict[str, Certificate]:
+    """Store these certificates, each once; fingerprint -> row. `leaf_kinds`: what a leaf is for, by fingerprint."""
+    wanted = {one.fingerprint: one for one in found}
+    rows = {row.fingerprint: row for row in Certificate.objects.filter(cluster=cluster, fingerprint__in=wanted)}
+    for fingerprint, facts in wanted.items():
+        row = rows.get(fingerprint)
+        if row is None:
+            row = rows[fingerprint] = _new(cluster, facts, at)
+        if not row.kind_set:
+            row.kind = kind_of(facts, leaf_kinds.get(fingerprint))
+        row.last_seen_at, row.removed_at = at, None
+        row.save()
+    return rows
+
+
+def _new(cluster: Cluster, facts: Facts, at: datetime) -> Certificate:
+    same_key = Certificate.objects.filter(cluster=cluster, spki=facts.spki).exclude(fingerprint=facts.fingerprint)
+    before = same_key.filter(not_before__lt=facts.not_before).order_by("-not_before").first()
+    return Certificate(
+        cluster=cluster, fingerprint=facts.fingerprint, der=facts.der, subject=facts.subject, issuer=facts.issuer,
+        common_name=facts.common_name, serial=facts.serial, not_before=facts.not_before, not_after=facts.not_after,
+        spki=facts.spki, facts=facts_of(facts), first_seen_at=at, replaces=before.fingerprint if before else "",
+    )  # fmt: skip
+
+
+def facts_of(facts: Facts) -> dict[str, Any]:
+    """What a page tells of a certificate."""
+    return {
+        "key": f"{facts.key_type} {facts.key_bits} bit" if facts.key_bits else facts.key_type,
+        "signature": facts.signature,
+        "names": [*facts.dns_names, *facts.ip_names, *facts.other_names],
+        "authority": may_sign_certificates(facts),
+        "path_length": facts.path_length,
+        "key_usage": None if facts.key_usage is None else sorted(name.replace("_", " ") for name in facts.key_usage),
+        "extended_usage": (
+            None if facts.extended_usage is None else sorted(_USAGE_WORDS.get(one, one) for one in facts.extended_usage)
+        ),
+        "version": facts.version,
+        "problems": list(facts.problems),
+    }
+
+
+def kind_of(facts: Facts, leaf_kind: Kind | None) -> Kind:
+    """An authority is one whatever serves it; a leaf is what serves it, or what it may be used for."""
+    if may_sign_certificates(facts) and facts.is_ca is not False:
+        return Kind.ROOT if facts.looks_self_signed else Kind.INTERMEDIATE
+    if leaf_kind is not None:
+        return leaf_kind
+    usage = facts.extended_usage or frozenset()
+    if _CLIENT_AUTH in usage and _SERVER_AUTH not in usage:
+        return Kind.CLIENT
+    return Kind.ENDPOINT
+
+
+def facts_by_fingerprint(rows: Iterable[Certificate]) -> dict[str, Facts]:
+    """The stored certificates, read again."""
+    return {row.fingerprint: read(bytes(row.der)) for row in rows if row.der is not None}
+
+
+def parents_find(rows: Mapping[str, Certificate], facts: Mapping[str, Facts]) -> None:
+    """Note on each row who signed it, where that one is known; the one that holds longest of several."""
+    for fingerprint, one in facts.items():
+        above = [
+            other for other in facts.values() if other != one and may_have_issued(other, one) and signed_by(one, other)
+        ]
+        best = max(above, key=lambda other: other.not_after, default=None)
+        rows[fingerprint].parent = "" if one.looks_self_signed or best is None else best.fingerprint
+
+
+def owners_find(cluster: Cluster, rows: Iterable[Certificate]) -> None:
+    """Note on client certificates whose they are: by their principal, as Kafka names it with and without mapping rules."""
+    matcher = ownership_matcher(Ownership.Kind.PRINCIPAL, cluster.name)
+    for row in rows:
+        if row.kind != Kind.CLIENT:
+            row.client_id = None if row.fingerprint else row.client_id
+            continue
+        names = [row.common_name, row.subject] if row.common_name else [row.subject]
+        candidates = [text for name in names for text in (f"User:{name}", name)]
+        if row.principal:
+            candidates = [row.principal, row.principal.removeprefix("User:")]
+        owned = next((one for one in candidates if matcher.owner(one).client_id is not None), None)
+        row.client_id = matcher.owner(owned).client_id if owned else None
+        if not row.principal:
+            row.principal = candidates[0]
