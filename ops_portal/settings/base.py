@@ -293,6 +293,17 @@ REJECTION_BURST_SECONDS = env_int(
 REJECTION_QUIET_SECONDS = env_int(
     "REJECTION_QUIET_SECONDS", 600, "Seconds without a refusal after which the finding closes.", low=60, high=86_400
 )
+CERTIFICATE_PERIOD_SECONDS = env_int(
+    "CERTIFICATE_PERIOD_SECONDS", 900, "Default period of a new cluster's certificate probes.", low=60, high=3600
+)
+CERTIFICATE_PATHS = env_list(
+    "CERTIFICATE_PATHS",
+    "",
+    "Files with certificates to watch, comma-separated: [CLUSTER=][trust:]PATH; PATH may have wildcards, trust: makes anchors.",
+)
+CERTIFICATE_PASSWORDS = split_words(
+    env_secret("CERTIFICATE_PASSWORDS", "Passwords to try on watched PKCS#12 and Java key stores, comma-separated.")
+)
 BROKERS_PERIOD_SECONDS = env_int(
     "BROKERS_PERIOD_SECONDS", 5, "Default period of a new cluster's broker health source, 1 to 60.", low=1, high=60
 )
