@@ -71,21 +71,27 @@ Handler = Callable[[Poll], Outcome]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of source. `default_period` gives the seconds of a new source."""
+    """A kind of source. `default_period` gives the seconds of a new source, `applies` which clusters have one."""
 
     name: str
     handler: Handler
     default_period: Callable[[], int]
+    applies: Callable[[Cluster], bool]
 
 
 _kinds: dict[str, Kind] = {}
 
 
-def register(name: str, handler: Handler, default_period: Callable[[], int]) -> None:
+def register(
+    name: str,
+    handler: Handler,
+    default_period: Callable[[], int],
+    applies: Callable[[Cluster], bool] = lambda cluster: True,
+) -> None:
     """Make a kind known; once per name and process."""
     if name in _kinds:
         raise ValueError(f"the source kind {name} is registered twice")
-    _kinds[name] = Kind(name, handler, default_period)
+    _kinds[name] = Kind(name, handler, default_period, applies)
 
 
 def unregister(name: str) -> None:

@@ -36,7 +36,9 @@ def settle_rejections() -> str:
 
 @shared_task(name="clusters.prune_rejections", ignore_result=True, max_retries=0)
 def prune_rejections() -> str:
-    count = rejections.rejections_prune(minute_days=settings.HISTORY_MINUTE_DAYS, event_days=settings.HISTORY_EVENT_DAYS)
+    count = rejections.rejections_prune(
+        minute_days=settings.HISTORY_MINUTE_DAYS, event_days=settings.HISTORY_EVENT_DAYS
+    )
     return f"{count} rows of refusals were deleted."
 
 

@@ -17,7 +17,7 @@ ICONS = {
     "external": "external-link", "filter": "filter", "finding": "flag-3", "group": "users-group", "home": "layout-dashboard",
     "info": "info-circle", "key": "key", "keyboard": "keyboard", "lock": "lock", "maintenance": "tool", "member": "user",
     "moon": "moon", "more": "dots", "neutral": "circle", "not-found": "map-question", "offline": "plug-connected-x",
-    "ok": "circle-check", "pencil": "pencil", "plus": "plus", "refresh": "refresh", "search": "search", "settings": "settings",
+    "ok": "circle-check", "pencil": "pencil", "plus": "plus", "refresh": "refresh", "schema": "braces", "search": "search", "settings": "settings",
     "sign-out": "logout", "slo": "target-arrow", "source": "plug-connected", "sun": "sun", "theme": "sun-moon",
     "topic": "stack-2", "trash": "trash", "unknown": "circle-dashed", "user": "user-circle", "users": "users",
     "warning": "alert-triangle",

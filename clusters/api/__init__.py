@@ -4,5 +4,6 @@ from clusters.api.findings import router as findings_router
 from clusters.api.health import router as health_router
 from clusters.api.polling import router as polling_router
 from clusters.api.rejections import router as rejections_router
+from clusters.api.schemas import router as schemas_router
 
-routers = (polling_router, findings_router, health_router, rejections_router)
+routers = (polling_router, findings_router, health_router, rejections_router, schemas_router)

@@ -35,7 +35,7 @@ _RULE = re.compile(r" based on rule (DefaultDeny|DefaultAllow|SuperUser|Matching
 _ANY_RULE = re.compile(r" based on rule (\S.*)$")
 _AIVEN = re.compile(
     r"\[(?P<verdict>DENY|ALLOW)\] Auth request (?P<operation>\w+) on (?P<type>\w+):"
-    r"(?:(?P<pattern>LITERAL|PREFIXED):)?(?P<name>.*) by (?P<principal_type>\w+) (?P<principal>.+?)(?: \(cached\))?$"
+    r"(?:(?P<pattern>LITERAL|PREFIXED):)?(?P<name>.*) by (?P<principal_type>[\w-]+) (?P<principal>.+?)(?: \(cached\))?$"
 )
 _SELECTOR = re.compile(
     r"Failed (?P<again>re-)?authentication with (?P<name>[^/ ]*)/(?P<host>[0-9A-Fa-f.:]+)(?:%\S+)?"

@@ -4,12 +4,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Q, QuerySet, Sum
-from django.db.models.functions import Now
+from django.db.models import Q, QuerySet
 
 from accounts.policies import Person, Scope, may, scope_of
 from accounts.roles import Right
-from clusters.models import Rejection, RejectionFeed, RejectionMinute
+from clusters.models import Rejection, RejectionFeed
 from clusters.rejections.fix import fix_of
 from clusters.rejections.types import Kind, Origin, Rejected
 
@@ -111,27 +110,12 @@ def rejection_rows(rows: Iterable[Rejection]) -> list[RejectionRow]:
     return [_row(row) for row in rows]
 
 
-def rejection_minutes(ids: Collection[int], since: datetime) -> dict[int, list[tuple[datetime, int]]]:
-    """Series -> (minute, count) since then, in order; of series the caller may see."""
-    found: dict[int, list[tuple[datetime, int]]] = {}
-    rows = RejectionMinute.objects.filter(rejection_id__in=list(ids), at__gte=since).order_by("at")
-    for pk, at, count in rows.values_list("rejection_id", "at", "count"):
-        found.setdefault(pk, []).append((at, count))
-    return found
-
-
-def counted_since(rows: QuerySet[Rejection], since: datetime) -> dict[str, int]:
-    """Kind -> refusals of these series since then."""
-    found = RejectionMinute.objects.filter(rejection__in=rows.order_by(), at__gte=since)
-    return dict(found.values_list("rejection__kind").annotate(total=Sum("count")).order_by())
-
-
 def rejection_feeds(user: Person) -> list[RejectionFeed]:
     """How far each log has been read; for people who see sources."""
     if not may(user, Right.SEE_SOURCES):
         return []
     rows = RejectionFeed.objects.filter(cluster__removed_at__isnull=True).select_related("cluster")
-    return list(rows.annotate(now=Now()).order_by("cluster__name", "label", "-last_at"))
+    return list(rows.order_by("cluster__name", "label", "-last_at"))
 
 
 def rejected_of(row: Rejection) -> Rejected:

@@ -47,7 +47,11 @@ def sources_ensure(*, cluster: Cluster | None = None) -> int:
         clusters = Cluster.objects.filter(removed_at__isnull=True).exclude(sources__kind=kind.name)
         if cluster is not None:
             clusters = clusters.filter(pk=cluster.pk)
-        rows = [Source(cluster=found, kind=kind.name, period_seconds=kind.default_period()) for found in clusters]
+        rows = [
+            Source(cluster=found, kind=kind.name, period_seconds=kind.default_period())
+            for found in clusters
+            if kind.applies(found)
+        ]
         made += len(Source.objects.bulk_create(rows, ignore_conflicts=True))
     return made
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.models import Client, Ownership, User
 from accounts.services import token_create
-from clusters.models import Cluster, Finding, PollRun, Rejection, Source
+from clusters.models import Cluster, Finding, PollRun, Rejection, SchemaRegistry, SchemaSubject, Source
 from clusters.ports import GroupType
 from lag.collector import poll
 from lag.models import ConsumerGroup, Slo
@@ -51,6 +51,8 @@ class Site:
             self._poll()
         self._refuse(self.own, "ng-")
         self._refuse(self.other, "southbank-", pk=FOREIGN_ID + 3)
+        self._register(self.own, "ng-")
+        self._register(self.other, "southbank-", pk=FOREIGN_ID + 4)
         self._promise(self.own, "ng-")
         self._promise(self.other, "southbank-", pk=FOREIGN_ID + 2)
         self.users = {role: self._user(role) for role in ROLES}
@@ -150,6 +152,29 @@ class Site:
             count=7,
             first_at=Now() - timedelta(minutes=3),
             last_at=Now(),
+        )
+
+    def refusal(self, prefix: str) -> Rejection:
+        return Rejection.objects.get(key=f"refused-{prefix}")
+
+    def subject(self, prefix: str) -> SchemaSubject:
+        return SchemaSubject.objects.get(name=f"{prefix}orders-value")
+
+    def _register(self, client: Client, prefix: str, pk: int | None = None) -> None:
+        """A registry that does not answer, and a subject that was read from it."""
+        registry, _ = SchemaRegistry.objects.get_or_create(cluster=self.cluster, defaults={"url": "http://127.0.0.1:9"})
+        SchemaSubject.objects.create(
+            pk=pk,
+            registry=registry,
+            name=f"{prefix}orders-value",
+            client=client,
+            versions=[1, 2],
+            version=2,
+            schema_id=7,
+            schema_type="AVRO",
+            schema=f'{{"type": "record", "name": "{prefix.strip("-")}", "fields": []}}',
+            compatibility="BACKWARD",
+            read_at=Now(),
         )
 
     def _user(self, role: str) -> User:

@@ -1,0 +1,142 @@
+"""Schema subjects over HTTP, and the check before a schema is registered."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from ninja import Field, Router, Schema
+from pydantic import ConfigDict
+
+from accounts.guards import operation
+from accounts.policies import may, scope_of
+from accounts.roles import Right
+from clusters.gateways.registry import RegistryFailed
+from clusters.models import Cluster, SchemaSubject
+from clusters.selectors.schemas import check_clusters, subject_of_caller, subjects
+from clusters.services.schemas import CheckResult, schema_check
+from ops_portal.lib.api import DEFAULT_LIMIT, Contract, Cursor, Limit, Listed, Repeated, Search, reply, reply_page
+from ops_portal.lib.problems import RETRY_SECONDS, Problem, invalid
+
+if TYPE_CHECKING:
+    from accounts.callers import ApiRequest
+
+router = Router(tags=["schemas"])
+
+
+class SubjectItem(Contract):
+    subject: str
+    cluster: str
+    client: str | None
+    version: int | None
+    versions: list[int]
+    schema_id: int | None
+    schema_type: str | None
+    compatibility: str | None = Field(description="In force: the subject's own, else the registry's default.")
+    read_at: datetime | None
+
+
+class CheckBody(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    offered_schema: str = Field(alias="schema", max_length=1_000_000, description="The schema's text.")
+    schema_type: str = Field(
+        "", max_length=20, description="AVRO | JSON | PROTOBUF; the subject's own where not given."
+    )
+    cluster: str = Field("", max_length=63, description="Needed when several clusters have a registry.")
+
+
+class CheckedBody(Contract):
+    subject: str
+    cluster: str
+    compatible: bool
+    compatibility: str
+    version: int | None = Field(description="What it was held against; null for a new subject.")
+    schema_type: str
+    reasons: list[str] = Field(description="What breaks compatibility.")
+    fixes: list[str]
+    difference: str | None = Field(description="Unified difference against the accepted schema.")
+
+
+@router.get("/schemas", response=Listed[SubjectItem], operation_id="schemas", summary="Subjects of schema registries")
+@operation(Right.SEE_LAG)
+def schemas(
+    request: HttpRequest, cluster: Repeated, q: Search = "", limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> HttpResponse:
+    """By cluster and name; `q` looks in subject and client."""
+    found = subjects(request.user, q=q)
+    if cluster:
+        found = found.filter(registry__cluster__name__in=cluster)
+    return reply_page([subject_json(row) for row in found], limit, cursor, "schemas", q, cluster)
+
+
+@router.post(
+    "/schemas/{path:subject}/check",
+    response=CheckedBody,
+    operation_id="schema_check",
+    summary="May this schema be registered?",
+)
+@operation(Right.SEE_LAG)
+def check(request: HttpRequest, subject: str, body: CheckBody) -> HttpResponse:
+    """Asks the registry, changes nothing there, and keeps the offer so that a refusal can be explained.
+
+    Whoever sees some clients only may check subjects of theirs, also ones that do not exist yet.
+    """
+    place = _cluster(request, body.cluster)
+    if not subject or len(subject) > 500 or not subject_of_caller(request.user, place, subject):
+        raise Problem("not_found")
+    try:
+        result = schema_check(
+            cluster=place, subject=subject, schema=body.offered_schema, schema_type=body.schema_type,
+            acting_user=cast("ApiRequest", request).user,
+        )  # fmt: skip
+    except ValidationError as error:
+        raise Problem("invalid", fields=error.message_dict) from error
+    except RegistryFailed as failure:
+        text = failure.message if may(request.user, Right.SEE_CLUSTERS) else "The schema registry does not answer."
+        raise Problem("unavailable", text, retry_after=RETRY_SECONDS) from failure
+    return reply(check_json(result))
+
+
+def check_json(result: CheckResult) -> dict[str, Any]:
+    """The answer of the contract."""
+    lines = None
+    if result.found is not None:
+        lines = "\n".join(line.text if line.sign == "@" else f"{line.sign}{line.text}" for line in result.found.lines)
+    return {
+        "subject": result.subject,
+        "cluster": result.cluster,
+        "compatible": result.compatible,
+        "compatibility": result.compatibility,
+        "version": result.version,
+        "schema_type": result.schema_type,
+        "reasons": list(result.reasons),
+        "fixes": list(result.fixes),
+        "difference": lines,
+    }
+
+
+def subject_json(row: SchemaSubject) -> dict[str, Any]:
+    return {
+        "subject": row.name,
+        "cluster": row.registry.cluster.name,
+        "client": row.client.name if row.client else None,
+        "version": row.version,
+        "versions": row.versions,
+        "schema_id": row.schema_id,
+        "schema_type": row.schema_type or None,
+        "compatibility": row.compatibility or None,
+        "read_at": row.read_at,
+    }
+
+
+def _cluster(request: HttpRequest, name: str) -> Cluster:
+    """The cluster named, else the only one with a registry."""
+    found = check_clusters(request.user, name)
+    if not found and scope_of(request.user).everything:
+        raise invalid(cluster=f"there is no cluster named {name!r} with a schema registry" if name else "there is none")
+    if not found:
+        raise Problem("not_found")
+    if len(found) > 1:
+        raise invalid(cluster="several clusters have a schema registry: name one")
+    return found[0]

@@ -1,0 +1,98 @@
+"""Reads of schema registries, subjects and refused offers. All take the user and keep to that user's rights and scope."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Q, QuerySet
+
+from accounts.policies import Person, may, scope_of
+from accounts.roles import Right
+from clusters.models import Cluster, Rejection, SchemaOffer, SchemaRegistry, SchemaSubject
+from clusters.rejections.types import Kind
+from clusters.selectors.polling import clusters_visible
+from clusters.selectors.rejection_owners import owners_on
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectRow:
+    """One subject; `rejection` is its newest refusal."""
+
+    subject: SchemaSubject
+    rejection: Rejection | None
+
+
+def subjects(
+    user: Person, *, q: str = "", cluster: str = "", client: str = "", gone: bool = False
+) -> QuerySet[SchemaSubject]:
+    """Subjects by cluster and name that the user may see; `q` looks in name and client."""
+    if not may(user, Right.SEE_LAG):
+        return SchemaSubject.objects.none()
+    rows = SchemaSubject.objects.filter(registry__cluster__removed_at__isnull=True, gone_at__isnull=not gone)
+    scope = scope_of(user)
+    if not scope.everything:
+        rows = rows.filter(client_id__in=scope.client_ids)
+    if q:
+        rows = rows.filter(Q(name__icontains=q) | Q(client__name__icontains=q))
+    if cluster:
+        rows = rows.filter(registry__cluster__name=cluster)
+    if client:
+        rows = rows.filter(client__name=client)
+    return rows.select_related("registry__cluster", "client").order_by("registry__cluster__name", "name")
+
+
+def subject_by_id(user: Person, pk: int) -> SchemaSubject | None:
+    """One subject that the user may see, also one that the registry no longer has."""
+    return next((found for gone in (False, True) if (found := subjects(user, gone=gone).filter(pk=pk).first())), None)
+
+
+def subject_named(user: Person, cluster: str | None, name: str) -> SchemaSubject | None:
+    """The subject of that name on a cluster."""
+    return subjects(user).filter(registry__cluster__name=cluster, name=name).first() if cluster else None
+
+
+def subject_rows(found: list[SchemaSubject]) -> list[SubjectRow]:
+    """With the newest refusal of each, in one query."""
+    newest: dict[tuple[int | None, str], Rejection] = {}
+    rows = Rejection.objects.filter(kind=Kind.SCHEMA, subject__in=[subject.name for subject in found])
+    for rejection in rows.order_by("last_at"):
+        newest[rejection.cluster_id, rejection.subject] = rejection
+    return [SubjectRow(one, newest.get((one.registry.cluster_id, one.name))) for one in found]
+
+
+def subject_rejections(subject: SchemaSubject) -> list[Rejection]:
+    """Refusals for a subject that the caller may see, newest first."""
+    rows = Rejection.objects.filter(kind=Kind.SCHEMA, cluster=subject.registry.cluster, subject=subject.name)
+    return list(rows.select_related("cluster", "client").order_by("-last_at")[:50])
+
+
+def subject_offers(subject: SchemaSubject) -> list[SchemaOffer]:
+    """Schemas that were offered for a subject that the caller may see, newest first."""
+    return list(SchemaOffer.objects.filter(cluster=subject.registry.cluster, subject=subject.name).order_by("-at")[:20])
+
+
+def offer_of(subject: SchemaSubject, refused_at: datetime | None) -> SchemaOffer | None:
+    """The newest schema that was offered and refused since the subject last changed; None when nobody brought one."""
+    rows = SchemaOffer.objects.filter(cluster=subject.registry.cluster, subject=subject.name, compatible=False)
+    if subject.changed_at is not None and refused_at is not None and refused_at > subject.changed_at:
+        rows = rows.filter(at__gte=subject.changed_at)
+    return rows.order_by("-at").first()
+
+
+def registries(user: Person) -> list[SchemaRegistry]:
+    """Registries by cluster, for people who see clusters."""
+    if not may(user, Right.SEE_CLUSTERS):
+        return []
+    rows = SchemaRegistry.objects.filter(cluster__removed_at__isnull=True).select_related("cluster")
+    return list(rows.order_by("cluster__name"))
+
+
+def check_clusters(user: Person, name: str = "") -> list[Cluster]:
+    """Clusters with a registry against which this person may check schemas: the one named, else all."""
+    rows = clusters_visible(user).filter(schema_registry__isnull=False)
+    return list(rows.filter(name=name) if name else rows)
+
+
+def subject_of_caller(user: Person, cluster: Cluster, subject: str) -> bool:
+    """Whether somebody may ask about a subject, whether it exists or not: it is one of the own clients', or all are."""
+    scope = scope_of(user)
+    return scope.everything or owners_on(cluster).of_subject(subject) in scope.client_ids
