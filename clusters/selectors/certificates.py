@@ -148,6 +148,15 @@ def certificates_in(scope: Scope, cluster: str | None = None) -> list[Certificat
     return certificate_rows(rows, at=now(), places=scope.everything)
 
 
+def certificates_gone(user: Person) -> list[CertificateRow]:
+    """Certificates that went out of use before their end, which are not over yet."""
+    at, scope = now(), scope_of(user)
+    rows = Certificate.objects.filter(removed_at__isnull=False, not_after__gt=at, cluster__removed_at__isnull=True)
+    if not scope.everything:
+        rows = rows.filter(client_id__in=scope.client_ids)
+    return certificate_rows(rows, at=at, places=False) if may(user, Right.SEE_LAG) else []
+
+
 def certificate_of(user: Person, cluster: str, pk: int) -> CertificateRow | None:
     """One certificate, also one that is in use no more; None when there is none that the user may see."""
     scope = scope_of(user)

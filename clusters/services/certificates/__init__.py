@@ -11,7 +11,12 @@ from clusters.services.certificates.entries import (
     policy_change,
 )
 from clusters.services.certificates.files import file_remove, file_upload
-from clusters.services.certificates.polling import listeners_probe, poll_certificates, probe_request
+from clusters.services.certificates.polling import (
+    listeners_probe,
+    poll_certificates,
+    probe_request,
+    register_source,
+)
 
 __all__ = [
     "certificate_by_hand",
@@ -27,4 +32,5 @@ __all__ = [
     "policy_change",
     "poll_certificates",
     "probe_request",
+    "register_source",
 ]
