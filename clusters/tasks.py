@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.conf import settings
 
-from clusters.services import health_history, rejection_findings, rejections, runs, schedule
+from clusters.services import certificates, health_history, rejection_findings, rejections, runs, schedule
 
 _ensured: list[bool] = []
 
@@ -46,6 +46,12 @@ def prune_rejections() -> str:
 def keep_health_history() -> str:
     """Partitions ahead are made, those whose time is over are dropped."""
     return health_history.health_history_keep()
+
+
+@shared_task(name="clusters.probe_listeners", ignore_result=True, max_retries=0)
+def probe_listeners(listener_ids: list[int]) -> str:
+    """A probe on demand, which `probe_request` has claimed."""
+    return f"{certificates.listeners_probe(listener_ids=listener_ids)} listeners were probed."
 
 
 def _send(source_id: int, slot: int) -> None:

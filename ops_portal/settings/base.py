@@ -246,6 +246,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "clusters.poll": {"queue": "poll"},
+    "clusters.probe_listeners": {"queue": "poll"},
     "clusters.enqueue_due_sources": {"queue": "poll"},  # never behind a roll-up of minutes
 }
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
