@@ -33,6 +33,11 @@ class Facts:
         return self.directory / "pki"
 
     @property
+    def shipper_token(self) -> Path:
+        """The file with the token of the log shipper."""
+        return self.directory / "shipper.token"
+
+    @property
     def doors(self) -> Doors:
         return Doors(_addresses(port for port, _ in self.ports), _addresses(self.secure_ports), self.pki)
 

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 from confluent_kafka.cimpl import NewTopic
 
 from ops_portal.demo import access, rates
@@ -20,17 +20,23 @@ from ops_portal.demo.producers import producer_config
 from ops_portal.demo.topology import BROKERS, CALENDAR, GROUPS, TOPICS, GroupSpec, TopicSpec, topic
 
 _CALL_SECONDS = 20
+_HISTORY_SECONDS = 90
 _CALENDAR_RECORDS = 40
+
+Record = tuple[str, bytes, bytes, float]  # topic, key, value, time
 
 
 def lay(bootstrap: str, mean_rate: float) -> None:
-    """Topics that are missing are made and get their history; groups without a commit get their first one."""
+    """Topics that are missing are made, empty ones get their history, groups without a commit get their first one."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
     existing = admin.list_topics(timeout=_CALL_SECONDS).topics
     missing = [spec for spec in (*TOPICS, *CLIENT_TOPICS) if spec.name not in existing]
     if missing:
         _create(admin, missing)
-        _write_history(bootstrap, [spec for spec in missing if spec in TOPICS], mean_rate)
+    with_history = [spec for spec in TOPICS if spec.history_seconds or spec.name == CALENDAR]
+    # A topic that is there and never had a record: an earlier start was stopped before its history was written.
+    bare = [spec for spec in with_history if spec in missing or _never_written(admin, spec)]
+    _write_history(bootstrap, bare, mean_rate)
     for spec in GROUPS:
         if spec.start_behind_seconds is not None:
             with _committer(bootstrap, spec) as consumer:
@@ -88,28 +94,61 @@ def _write_history(bootstrap: str, specs: Iterable[TopicSpec], mean_rate: float)
     """Records with times in the past, so that a backlog has an age from the first minute."""
     # Small batches, as live traffic makes them: a batch is read in one piece, and a slow reader would sit on it for minutes.
     producer = Producer(producer_config(bootstrap, "demo-history") | {"batch.num.messages": 25})
+    due = [record for spec in specs for record in _history(spec, mean_rate)]
+    until = time.monotonic() + _HISTORY_SECONDS
+    while due:
+        if time.monotonic() > until:
+            raise SystemExit(f"The demo's history was not taken by the brokers within {_HISTORY_SECONDS} s.")
+        due = _sent(producer, due)
+
+
+def _never_written(admin: AdminClient, spec: TopicSpec) -> bool:
+    places = {TopicPartition(spec.name, number): OffsetSpec.latest() for number in range(spec.partitions)}
+    until = time.monotonic() + _CALL_SECONDS
+    while True:
+        found = admin.list_offsets(places, request_timeout=_CALL_SECONDS).values()
+        try:
+            return all(one.result(timeout=_CALL_SECONDS).offset == 0 for one in found)
+        except KafkaException:  # just started brokers are still agreeing on leaders
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
+            admin.list_topics(timeout=_CALL_SECONDS)
+
+
+def _history(spec: TopicSpec, mean_rate: float) -> Iterator[Record]:
     now = time.time()
-    for spec in specs:
-        following = events(spec.name, seed=3)
-        if spec.name == CALENDAR:
-            moments = [now - 86_400 + number for number in range(_CALENDAR_RECORDS)]
-        else:
-            count = int(rates.rate(spec, mean_rate, now) * spec.history_seconds)
-            moments = [now - spec.history_seconds * (1 - number / count) for number in range(count)]
-        for number, moment in enumerate(moments):
-            key, value = next(following)
-            if spec.name == CALENDAR:
-                key = str(number).encode()
-            while True:
-                try:
-                    producer.produce(spec.name, value=value, key=key, timestamp=int(moment * 1000))
-                    break
-                except BufferError:
-                    producer.poll(0.1)
-            if number % 1000 == 0:
-                producer.poll(0)
-    if producer.flush(60):
-        raise SystemExit("The demo's history was not taken by the brokers within 60 s.")
+    following = events(spec.name, seed=3)
+    if spec.name == CALENDAR:
+        moments = [now - 86_400 + number for number in range(_CALENDAR_RECORDS)]
+    else:
+        count = int(rates.rate(spec, mean_rate, now) * spec.history_seconds)
+        moments = [now - spec.history_seconds * (1 - number / count) for number in range(count)]
+    for number, moment in enumerate(moments):
+        key, value = next(following)
+        yield spec.name, str(number).encode() if spec.name == CALENDAR else key, value, moment
+
+
+def _sent(producer: Producer, records: list[Record]) -> list[Record]:
+    """Send; returns what the brokers did not take (a partition of a new topic may be slow to get its leader)."""
+    lost: list[Record] = []
+    for number, record in enumerate(records):
+        topic, key, value, moment = record
+
+        def delivered(error: KafkaError | None, _: Message, record: Record = record) -> None:
+            if error is not None:
+                lost.append(record)
+
+        while True:
+            try:
+                producer.produce(topic, value=value, key=key, timestamp=int(moment * 1000), on_delivery=delivered)
+                break
+            except BufferError:
+                producer.poll(0.1)
+        if number % 1000 == 0:
+            producer.poll(0)
+    producer.flush(_HISTORY_SECONDS)
+    return lost
 
 
 def _commit_start(consumer: Consumer, spec: GroupSpec) -> None:

@@ -19,6 +19,7 @@ from confluent_kafka.admin import (
     ConfigEntry,
     ConfigResource,
     NewTopic,
+    OffsetSpec,
     ResourceType,
 )
 from cryptography import x509
@@ -32,15 +33,29 @@ Say = Callable[[str], None]
 
 KEYSTORE = "listener.name.secure.ssl.keystore.location"
 UNCLEAN_TOPIC = "demo.unclean-election"
-_RATE, _REPLICAS = "follower.replication.throttled.rate", "follower.replication.throttled.replicas"
+_RATE, _REPLICAS = "leader.replication.throttled.rate", "leader.replication.throttled.replicas"
 _FILLER = ".demo-filler"
 _CALL_SECONDS = 20
 _SERVED_SECONDS = 10
+# Settings of the demo's brokers that let a replica be held back: out of sync after 4.5 s at the latest, while a broker that
+# stands still for 4.8 s is not yet given up (6 s, less a heartbeat), and a byte a second is counted over an hour.
+BROKER_SETTINGS = {
+    "replica.lag.time.max.ms": "3000",
+    "replication.quota.window.num": "61",
+    "replication.quota.window.size.seconds": "60",
+}
+_BEHIND_SECONDS = 4.8
+_RECORDED_SECONDS = 3.0  # until more was copied than is permitted
 _FROZEN_SECONDS = 3.0  # more than controllers wait for their leader, less than the session timeout of a broker
 
 
 class Refused(Exception):
     """It cannot be done; the text says why."""
+
+
+def admin_client(bootstrap: str) -> AdminClient:
+    """For the functions below; comes by the listener that may do everything."""
+    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,77 +162,97 @@ def move_controller(status: Callable[[], str], brokers: dict[int, Broker]) -> st
 # --- Replicas ---------------------------------------------------------------------------------------------------------
 
 
-def shrink_isr(admin: AdminClient, number: int, topic: str = TRADES) -> str:
-    """Let the broker copy next to nothing of a topic: it leaves the in-sync replicas and stays alive."""
-    _hold_back(admin, number, topic)
+def shrink_isr(admin: AdminClient, broker: Broker, topic: str = TRADES) -> str:
+    """Let the broker leave the in-sync replicas of a topic and stay alive: it gets next to nothing of it from now on.
+
+    Kafka holds back only replicas that are out of sync, so the broker stands still for some seconds first.
+    """
+    _hold_back(admin, topic)
+    time.sleep(_RECORDED_SECONDS)
+    _stand_still(broker, time.sleep)
 
     def left() -> bool:
-        return any(number in one.replicas and number not in one.isrs for one in _partitions(admin, topic).values())
+        found = _partitions(admin, topic).values()
+        return any(broker.number in one.replicas and broker.number not in one.isrs for one in found)
 
-    if not wait_until(left, seconds=40, step_seconds=0.5):
-        raise Refused(f"Broker {number} still keeps up with {topic}: there is not enough traffic.")
-    return f"Broker {number} copies {topic} at one byte a second and has left the in-sync replicas of its partitions."
+    if not wait_until(left, seconds=10, step_seconds=0.3):
+        raise Refused(
+            f"Broker {broker.number} still keeps up with {topic}: there is not enough traffic. Try once more."
+        )
+    return f"Broker {broker.number} is alive and has left the in-sync replicas of {topic}, of which it gets one byte a second."
 
 
 def unclean_election(
-    admin: AdminClient, bootstrap: str, kill: Callable[[int], None], *, leader: int, follower: int
+    admin: AdminClient, bootstrap: str, kill: Callable[[int], None], *, leader: int, follower: Broker
 ) -> str:
     """A partition whose only in-sync replica is lost is led by one that was behind: records are lost."""
     new = NewTopic(
         UNCLEAN_TOPIC,
         num_partitions=1,
-        replica_assignment=[[leader, follower]],
+        replica_assignment=[[leader, follower.number]],
         config={"min.insync.replicas": "1", "unclean.leader.election.enable": "false"},
     )
     try:
         admin.create_topics([new], operation_timeout=_CALL_SECONDS)[UNCLEAN_TOPIC].result(timeout=_CALL_SECONDS)
     except KafkaException as error:
+        raise Refused("The topic of this scenario is there already: `manage.py demo restore` first.") from error
+    wait_until(lambda: _isr(admin) == {leader, follower.number}, seconds=15, step_seconds=0.2)
+    writer = _Writer(bootstrap)
+    _hold_back(admin, UNCLEAN_TOPIC)
+    writer.write_for(_RECORDED_SECONDS)
+    _stand_still(follower, writer.write_for)
+    if not wait_until(lambda: _isr(admin) == {leader}, seconds=15, step_seconds=0.2):
         raise Refused(
-            f"The topic of this scenario is there already: `manage.py demo restore` first. ({error})"
-        ) from error
-    producer = Producer({"bootstrap.servers": bootstrap, "acks": 1, "log_level": 2})
-    written = _write_until(producer, lambda: _isr(admin) == {leader, follower}, seconds=15)
-    _hold_back(admin, follower, UNCLEAN_TOPIC)
-    written += _write_until(producer, lambda: _isr(admin) == {leader}, seconds=40)
+            f"Broker {follower.number} did not leave the in-sync replicas; `manage.py demo restore` and try again."
+        )
+    writer.write_for(1)
     kill(leader)
     if not wait_until(lambda: _leader(admin) < 0, seconds=30, step_seconds=0.3):
         raise Refused("The partition did not go offline.")
-    admin.elect_leaders(ElectionType.UNCLEAN, [TopicPartition(UNCLEAN_TOPIC, 0)], request_timeout=_CALL_SECONDS).result(
-        timeout=_CALL_SECONDS
-    )
-    if not wait_until(lambda: _leader(admin) == follower, seconds=20, step_seconds=0.3):
-        raise Refused(f"Broker {follower} did not become the leader.")
+    place = TopicPartition(UNCLEAN_TOPIC, 0)
+    admin.elect_leaders(ElectionType.UNCLEAN, [place], request_timeout=_CALL_SECONDS).result(timeout=_CALL_SECONDS)
+    if not wait_until(lambda: _leader(admin) == follower.number, seconds=20, step_seconds=0.3):
+        raise Refused(f"Broker {follower.number} did not become the leader.")
+    kept = admin.list_offsets({place: OffsetSpec.latest()}, request_timeout=_CALL_SECONDS)[place].result(_CALL_SECONDS)
     return (
-        f"{UNCLEAN_TOPIC} was offline when broker {leader} was killed; broker {follower}, which was behind, leads it now. "
-        f"Of {written} records those it had not copied are lost."
+        f"{UNCLEAN_TOPIC} was offline when broker {leader} was killed; broker {follower.number}, which was behind, leads it. "
+        f"Of {writer.written} records {writer.written - kept.offset} are lost."
     )
 
 
-def _write_until(producer: Producer, reached: Callable[[], bool], *, seconds: float) -> int:
-    """Write until the condition holds; how many records."""
-    written = 0
+class _Writer:
+    """Writes small records that the leader alone has to take."""
 
-    def one_more() -> bool:
-        nonlocal written
-        producer.produce(UNCLEAN_TOPIC, value=b"x" * 500)
-        producer.flush(5)
-        written += 1
-        return reached()
+    def __init__(self, bootstrap: str) -> None:
+        self.written = 0
+        self._producer = Producer({"bootstrap.servers": bootstrap, "acks": 1, "log_level": 2})
 
-    if not wait_until(one_more, seconds=seconds, step_seconds=0.2):
-        raise Refused("The replicas did not get where they were to be.")
-    return written
+    def write_for(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self._producer.produce(UNCLEAN_TOPIC, value=os.urandom(1_000), on_delivery=self._told)
+            self._producer.poll(0.1)
+        self._producer.flush(5)
 
-
-def _hold_back(admin: AdminClient, number: int, topic: str) -> None:
-    _configure(admin, ResourceType.BROKER, str(number), {_RATE: "1"})
-    _configure(admin, ResourceType.TOPIC, topic, {_REPLICAS: f"{_all_partitions(admin, topic, number)}"})
+    def _told(self, error: object, _: object) -> None:
+        self.written += error is None
 
 
-def _all_partitions(admin: AdminClient, topic: str, number: int) -> str:
-    """Kafka's list of the topic's replicas on the broker: `partition:broker,...`."""
-    found = _partitions(admin, topic)
-    return ",".join(f"{partition}:{number}" for partition, one in found.items() if number in one.replicas)
+def _stand_still(broker: Broker, meanwhile: Callable[[float], None]) -> None:
+    if broker.pid is None:
+        raise Refused(f"Broker {broker.number} is down.")
+    os.kill(broker.pid, signal.SIGSTOP)
+    try:
+        meanwhile(_BEHIND_SECONDS)
+    finally:
+        os.kill(broker.pid, signal.SIGCONT)
+
+
+def _hold_back(admin: AdminClient, topic: str) -> None:
+    """Leaders give next to nothing of the topic to replicas that are out of sync; those in sync get all of it."""
+    for number in admin.list_topics(timeout=_CALL_SECONDS).brokers:
+        _configure(admin, ResourceType.BROKER, str(number), {_RATE: "1"})
+    _configure(admin, ResourceType.TOPIC, topic, {_REPLICAS: "*"})
 
 
 def _partitions(admin: AdminClient, topic: str) -> dict[int, Any]:
@@ -251,15 +286,18 @@ def empty_disks(brokers: Iterable[Broker]) -> list[int]:
     return [broker.number for broker in brokers if _empty_disk(broker)]
 
 
-def let_replicas_go(admin: AdminClient, brokers: Iterable[Broker]) -> None:
-    """Lift what holds replicas back, and remove the topic of the unclean election. Brokers that are down keep theirs."""
+def let_replicas_go(admin: AdminClient, brokers: Iterable[Broker], *, seconds: float, topic: str = TRADES) -> None:
+    """Lift what holds replicas back, and remove the topic of the unclean election. Waits `seconds` for the brokers."""
+    wanted = list(brokers)
+    wait_until(lambda: len(admin.list_topics(timeout=_CALL_SECONDS).brokers) == len(wanted), seconds=seconds)
     topics = admin.list_topics(timeout=_CALL_SECONDS).topics
-    for broker in brokers:
-        if broker.pid is not None:
-            with contextlib.suppress(KafkaException):
-                _configure(admin, ResourceType.BROKER, str(broker.number), {_RATE: None})
-    if TRADES in topics:
-        _configure(admin, ResourceType.TOPIC, TRADES, {_REPLICAS: None})
+    for broker in wanted:
+        with contextlib.suppress(
+            KafkaException
+        ):  # one that is still down keeps its rate, which has no effect without topics
+            _configure(admin, ResourceType.BROKER, str(broker.number), {_RATE: None})
+    if topic in topics:
+        _configure(admin, ResourceType.TOPIC, topic, {_REPLICAS: None})
     if UNCLEAN_TOPIC in topics:
         for future in admin.delete_topics([UNCLEAN_TOPIC], operation_timeout=_CALL_SECONDS).values():
             future.result(timeout=_CALL_SECONDS)

@@ -19,6 +19,7 @@ from lag.services import group_mute, group_setting_set, slo_add
 from ops_portal.demo.access import Doors
 from ops_portal.demo.facts import Facts
 from ops_portal.demo.principals import PORTAL
+from ops_portal.demo.seed_security import seed_security
 from ops_portal.demo.topology import CLIENTS, CLUSTER, GROUPS, Habit
 
 _MANAGED = ("northgate", "harbourline", "meridianvale")  # clients of the demo's account manager
@@ -39,6 +40,7 @@ def seed(facts: Facts) -> dict[Role, User]:
     cluster = _cluster(users[Role.ADMIN], facts)
     _group_settings(cluster, users[Role.SRE])
     _promises(cluster, users[Role.SRE], clients)
+    seed_security(cluster, users[Role.SRE], facts)
     return users
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from django.conf import settings
 
-from ops_portal.demo import access, control, monitoring, registry
+from ops_portal.demo import access, control, monitoring, registry, scenarios
 from ops_portal.demo.disks import Disks, disks
 from ops_portal.demo.facts import Facts
 from ops_portal.demo.pki import Authority, broker_name
-from ops_portal.demo.principals import PRINCIPALS
-from ops_portal.demo.topology import BROKERS
+from ops_portal.demo.principals import PRINCIPALS, REGISTRY
+from ops_portal.demo.topology import BROKERS, CLUSTER
 from ops_portal.lib import portal, rundir
 from ops_portal.lib.kafka_runner import (
     STARTED,
@@ -41,6 +41,7 @@ def run() -> None:
     with disks() as own_disks, Supervisor(var) as supervisor:
         portal.refuse_taken_port(host, port)
         cluster = _kafka(supervisor, own_disks)
+        os.environ.setdefault("CERTIFICATE_PATHS", ",".join(_certificate_files(var)))
         watched = monitoring.plan(
             var, BROKERS, java=cluster.home.java, say=lambda text: supervisor.say(f"Monitoring: {text}")
         )
@@ -64,6 +65,7 @@ def run() -> None:
         for step in quotas:
             supervisor.finish(step)
         supervisor.finish(board, "The board shows every group with true values")
+        supervisor.start([_shipper(facts, cluster, schemas, portal.address(host, port))])
         rundir.note_address(var, portal.address(host, port))
         supervisor.say(_ready(f"{portal.address(host, port)}/", facts, monitoring.said(watched)))
         supervisor.supervise()
@@ -90,6 +92,7 @@ def _kafka(supervisor: Supervisor, own_disks: Disks) -> KafkaCluster:
             home,
             directory / "kafka",
             [one[:2] for one in ports],
+            settings=scenarios.BROKER_SETTINGS,
             heap_mb=_HEAP_MB,
             secured=_secured(access.certificates(directory / "pki"), [one[2] for one in ports]),
         )
@@ -134,6 +137,23 @@ class _Schemas:
     url: str
     child: Child
     access_log: Path
+
+
+def _certificate_files(var: Path) -> list[str]:
+    """What the portal is to watch beside the listeners, in the words of CERTIFICATE_PATHS."""
+    pki = var / "demo" / "pki"
+    names = ["issuing.pem", "broker-*.keystore.pem", f"{REGISTRY.name}.pem", *(f"{one.name}.pem" for one in PRINCIPALS)]
+    return [f"{CLUSTER}=trust:{pki / 'root.pem'}", *(f"{CLUSTER}={pki / name}" for name in names)]
+
+
+def _shipper(facts: Facts, cluster: KafkaCluster, schemas: _Schemas | None, address: str) -> Child:
+    """Brings what brokers and registry have refused to the portal, line by line."""
+    logs = [cluster.authorizer_log(number) for number in cluster.node_ids]
+    argv: list[str | Path] = [
+        *portal.MANAGE, "ship_authorizer_log", *logs, *([schemas.access_log] if schemas else []),
+        "--url", address, "--cluster", CLUSTER, "--token-file", facts.shipper_token, "--source", CLUSTER,
+    ]  # fmt: skip
+    return Child("shipper", argv, cwd=portal.ROOT)
 
 
 def _begin_registry(supervisor: Supervisor) -> Step | None:

@@ -8,13 +8,17 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.urls import reverse
 
-from ops_portal.demo import control, stage
+from ops_portal.demo import control, facts, scenarios, stage
+from ops_portal.demo.pki import Authority
 from ops_portal.demo.topology import BROKERS, CLUSTER
 from ops_portal.lib import portal, rundir
+from ops_portal.lib.processes import wait_until
 from ops_portal.lib.supervisor import StartRefused, exit_with
 
 _WAIT_SECONDS = 180
 _SLOW_PACE = 0.3
+_FILL_PERCENT = 96.0
+_BACK_SECONDS = 30
 
 
 class Command(BaseCommand):
@@ -37,7 +41,23 @@ class Command(BaseCommand):
         rewind.add_argument("group")
         rewind.add_argument("--records", type=int, default=1000, help="in every partition (default %(default)s)")
         kill = actions.add_parser("kill-broker", help="kill -9 a broker and keep it down")
-        kill.add_argument("number", type=int, choices=range(1, BROKERS + 1))
+        _broker_number(kill)
+        rotate = actions.add_parser(
+            "rotate-certificates", help="give brokers new certificates, one after another, without a restart"
+        )
+        _broker_number(rotate, nargs="*", help="all of them when none is named")
+        fill = actions.add_parser("fill-disk", help="take space on a broker's own file system")
+        _broker_number(fill)
+        fill.add_argument(
+            "--percent", type=float, default=_FILL_PERCENT, help="100 = the broker ends (default %(default)s)"
+        )
+        slow_broker = actions.add_parser("slow-broker", help="let a broker's process run a fifth of the time")
+        _broker_number(slow_broker)
+        slow_broker.add_argument("--freeze", action="store_true", help="not at all: SIGSTOP")
+        actions.add_parser("move-controller", help="make another node the active controller")
+        shrink = actions.add_parser("shrink-isr", help="let a broker leave the in-sync replicas, and live")
+        _broker_number(shrink)
+        actions.add_parser("unclean-election", help="lose the only in-sync replica of a partition of its own topic")
         actions.add_parser("restore", help="undo all of it")
         traces = actions.add_parser(
             "record-traces", help="write what the groups do as labelled traces for the verdict tests"
@@ -50,7 +70,7 @@ class Command(BaseCommand):
         action = (options["action"] or "start").replace("-", "_")
         try:
             getattr(self, f"do_{action}")(options)
-        except (control.DemoNotRunning, control.CommandRefused) as reason:
+        except (control.DemoNotRunning, control.CommandRefused, scenarios.Refused) as reason:
             raise CommandError(str(reason)) from reason
 
     def do_start(self, options: dict[str, Any]) -> None:
@@ -61,7 +81,7 @@ class Command(BaseCommand):
 
     def do_prepare(self, options: dict[str, Any]) -> None:
         from accounts.roles import Role
-        from ops_portal.demo import facts, seed, truth
+        from ops_portal.demo import seed, truth
 
         users = seed.seed(facts.load(settings.PORTAL_VAR))
         self.stdout.write("The portal knows the demo's clients, users, cluster and promises.")
@@ -127,16 +147,92 @@ class Command(BaseCommand):
 
     def do_restore(self, options: dict[str, Any]) -> None:
         text = self._ask("restore")
-        down = [
-            number
-            for number in range(1, BROKERS + 1)
-            if rundir.child_pid(settings.PORTAL_VAR, stage.node_name(number)) is None
-        ]
+        down = [number for number, broker in self._brokers().items() if broker.pid is None]
+        emptied = scenarios.empty_disks(self._brokers().values())
+        scenarios.resume(self._brokers().values())
         for number in range(1, BROKERS + 1):
             rundir.release(settings.PORTAL_VAR, stage.node_name(number))
         self.stdout.write(text)
         if down:
             self.stdout.write(f"Started again: broker {', '.join(map(str, down))}.")
+        if emptied:
+            self.stdout.write(f"Space is back on the disk of broker {', '.join(map(str, emptied))}.")
+        wait_until(lambda: all(one.pid for one in self._brokers().values()), seconds=_BACK_SECONDS, step_seconds=0.2)
+        scenarios.let_replicas_go(self._admin(), self._brokers().values(), seconds=_BACK_SECONDS)
+
+    def do_rotate_certificates(self, options: dict[str, Any]) -> None:
+        brokers = self._running()
+        chosen = [brokers[number] for number in sorted(set(options["number"])) or brokers]
+        authority = Authority(facts.load(settings.PORTAL_VAR).pki)
+        scenarios.rotate_certificates(self._admin(), authority, chosen, self.stdout.write)
+        self.stdout.write(
+            "No broker was restarted and no connection ended. The rotation log shows it after the next probe."
+        )
+
+    def do_fill_disk(self, options: dict[str, Any]) -> None:
+        brokers, number = self._running(), options["number"]
+        if number not in facts.load(settings.PORTAL_VAR).disks:
+            raise CommandError(
+                f"Broker {number} has no file system of its own: the demo makes one as root, where loop devices are allowed."
+            )
+        if not 1 <= options["percent"] <= 100:
+            raise CommandError("--percent lies between 1 and 100.")
+        self._done(scenarios.fill_disk(brokers[number], options["percent"]))
+
+    def do_slow_broker(self, options: dict[str, Any]) -> None:
+        broker = self._running()[options["number"]]
+        if broker.pid is None:
+            raise CommandError(f"Broker {broker.number} is down.")
+        self._done(self._ask("slow_broker", number=broker.number, pid=broker.pid, frozen=options["freeze"]))
+
+    def do_move_controller(self, options: dict[str, Any]) -> None:
+        brokers = self._running()
+        cluster = facts.load(settings.PORTAL_VAR).cluster()
+        self.stdout.write(
+            scenarios.move_controller(
+                lambda: cluster.tool("MetadataQuorumCommand", "describe", "--status", timeout=30), brokers
+            )
+        )
+
+    def do_shrink_isr(self, options: dict[str, Any]) -> None:
+        broker = self._running()[options["number"]]
+        self._done(scenarios.shrink_isr(self._admin(), broker))
+
+    def do_unclean_election(self, options: dict[str, Any]) -> None:
+        brokers = self._running()
+        self._done(
+            scenarios.unclean_election(
+                self._admin(),
+                facts.load(settings.PORTAL_VAR).doors.plaintext,
+                lambda number: rundir.hold(settings.PORTAL_VAR, stage.node_name(number)),
+                leader=BROKERS,
+                follower=brokers[1],
+            )
+        )
+
+    def _running(self) -> dict[int, scenarios.Broker]:
+        """The brokers of the demo, which must be running."""
+        self._ask("begun")
+        return self._brokers()
+
+    def _brokers(self) -> dict[int, scenarios.Broker]:
+        known = facts.load(settings.PORTAL_VAR)
+        return {
+            number: scenarios.Broker(
+                number,
+                known.secure_ports[number - 1],
+                rundir.child_pid(settings.PORTAL_VAR, stage.node_name(number)),
+                known.data_of(number),
+            )
+            for number in range(1, BROKERS + 1)
+        }
+
+    def _admin(self) -> scenarios.AdminClient:
+        return scenarios.admin_client(facts.load(settings.PORTAL_VAR).doors.plaintext)
+
+    def _done(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.write("`manage.py demo restore` brings everything back.")
 
     def _ask(self, do: str, **more: Any) -> str:
         return control.ask(settings.PORTAL_VAR, do, **more)
@@ -146,3 +242,7 @@ class Command(BaseCommand):
         site = rundir.address(settings.PORTAL_VAR) or portal.address(settings.HOST, settings.PORT)
         self.stdout.write(f"Look at {site}{page}: {what}")
         self.stdout.write("`manage.py demo restore` brings everything back.")
+
+
+def _broker_number(parser: ArgumentParser, **more: Any) -> None:
+    parser.add_argument("number", type=int, choices=range(1, BROKERS + 1), **more)
