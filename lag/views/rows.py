@@ -23,7 +23,7 @@ KEPT_SECONDS = 60
 @require_safe
 @requires(Right.SEE_LAG)
 def group_rows(request: HttpRequest, cluster: str) -> HttpResponse:
-    """{at, columns, rows: [[id, values...]]} of all groups the user may see, in the columns of the live view `lag.board`.
+    """{at, columns, keys: [id], rows: [[values]]} of all groups the user may see, in the columns of the live view `lag.board`.
 
     Made once per reading and scope, however many pages ask. 204 when the page has this reading already (`have` = its `at`).
     """
@@ -48,9 +48,10 @@ def group_rows(request: HttpRequest, cluster: str) -> HttpResponse:
 
 def _packed(user: Person, cluster: Cluster, stamp: str) -> bytes:
     at = BOARD_COLUMNS.index("observed_at")
-    rows = []
+    keys, rows = [], []
     for item in all_rows(user, cluster, BoardQuery(limit=500)):
         values = board_values(item)
         values[at] = None if values[at] is None else iso(as_datetime(values[at]))
-        rows.append([str(item.id), *values])
-    return gzip.compress(orjson.dumps({"at": stamp, "columns": BOARD_COLUMNS, "rows": rows}), 5, mtime=0)
+        keys.append(str(item.id))
+        rows.append(values)
+    return gzip.compress(orjson.dumps({"at": stamp, "columns": BOARD_COLUMNS, "keys": keys, "rows": rows}), 5, mtime=0)

@@ -282,22 +282,26 @@ async function loadRest() {
   }
 }
 
-/** @param {{at: string, columns: string[], rows: any[][]}} found columns are those of the live view */
+/** @param {{at: string, keys: string[], rows: Row[]}} found rows in the columns of the live view */
 function takeRest(found) {
   restAt = found.at;
   const pushed = view.table.rows;
+  const decides = decisive(query).map((name) => columns.indexOf(name)).filter((index) => index >= 0);
   /** @type {Map<string, number>} */ const changed = new Map();
-  const here = new Set();
-  for (const [key, ...row] of found.rows) {
-    here.add(key);
-    if (pushed.has(key)) continue;
+  let moved = false;
+  found.keys.forEach((key, index) => {
+    if (pushed.has(key)) return;
+    const [row, old] = [found.rows[index], rows.get(key)];
+    moved ||= !old || decides.some((column) => row[column] !== old[column]);
     rows.set(key, row);
     beyond.add(key);
     if (virtual.shown.has(key)) changed.set(key, 1);
-  }
-  for (const key of beyond) if (!here.has(key) && !pushed.has(key)) { rows.delete(key); beyond.delete(key); }
+  });
+  const here = new Set(found.keys);
+  for (const key of beyond) if (!here.has(key) && !pushed.has(key)) { rows.delete(key); beyond.delete(key); moved = true; }
   redraw(changed);
-  arrange();
+  if (moved) arrange();
+  else count();
 }
 
 // --- Tails before this page was opened -------------------------------------------------------------------------------------------
