@@ -1,7 +1,7 @@
 """History of signals: every reading for hours, one row a minute for days."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import LiteralString
 
 from django.conf import settings
@@ -11,7 +11,7 @@ from clusters.health.states import Health
 from clusters.models import HealthEvent, PlatformSloCount
 from ops_portal.lib.clock import as_datetime
 from ops_portal.lib.database import database_clock
-from ops_portal.lib.partitions import create_partitions, drop_partitions, missing_partitions
+from ops_portal.lib.partitions import create_partitions, drop_partitions, partition_name
 
 SAMPLES: LiteralString = "clusters_healthsample"
 MINUTES: LiteralString = "clusters_healthminute"
@@ -26,7 +26,6 @@ ON CONFLICT (cluster_id, signal, at) DO UPDATE SET
     low = least(kept.low, excluded.low), high = greatest(kept.high, excluded.high), last = excluded.last,
     state = greatest(kept.state, excluded.state)
 """
-_made_for: list[str] = []  # the day for which this process has seen partitions ahead
 
 
 def samples_store(cluster_id: int, at: datetime, rows: Iterable[tuple[str, float | None, Health]]) -> None:
@@ -53,10 +52,11 @@ def health_history_keep() -> str:
 
 
 def _ensure(at: datetime) -> None:
-    day = f"{at:%Y%m%d}"
-    if day in _made_for:
-        return
+    """The partitions of that day, where the job that makes them ahead has not run yet."""
+    names = [partition_name(table, at.astimezone(UTC).date()) for table in (SAMPLES, MINUTES)]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s) IS NULL OR to_regclass(%s) IS NULL", names)
+        if not cursor.fetchone()[0]:
+            return
     for table in (SAMPLES, MINUTES):
-        if missing_partitions(table, ahead=1):
-            create_partitions(table, ahead=AHEAD, behind=1)
-    _made_for[:] = [day]
+        create_partitions(table, ahead=AHEAD, behind=1)
