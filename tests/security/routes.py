@@ -195,6 +195,19 @@ ROUTES: dict[str, Route] = {
     "api:slos": Route(ANYBODY_IN, queries=("", "client=Southbank+Trading")),
     "api:sources": Route(OPERATIONS),
     "api:findings": Route(OPERATIONS),
+    "api:cluster_health": Route(OPERATIONS, _NORTH, absent=_NOWHERE, queries=("", "state=ok", "state=none")),
+    "api:signal_history": Route(
+        OPERATIONS,
+        _args(cluster="north", signal="brokers_down"),
+        absent=_args(cluster="north", signal="none"),
+        queries=("", "from=-10m", "from=now&to=-1h"),
+    ),
+    "api:brokers": Route(OPERATIONS, _NORTH, absent=_NOWHERE),
+    "api:topic": Route(
+        OPERATIONS, _args(cluster="north", topic="ng-orders"), absent=_args(cluster="north", topic="none")
+    ),
+    "api:cluster_events": Route(OPERATIONS, _NORTH, absent=_NOWHERE, queries=("", "kind=broker_down")),
+    "api:platform_slos": Route(OPERATIONS, _NORTH, absent=_NOWHERE),
     "api:rejections": Route(ANYBODY_IN, queries=("", "q=south", "q=1", "client=Southbank+Trading", "sort=client")),
     "api:schemas": Route(ANYBODY_IN, queries=("", "q=south", "cluster=north")),
     "api:schema_check": Route(
@@ -219,5 +232,6 @@ VIEWS: dict[str, tuple[frozenset[str], dict[str, Any], dict[str, Any] | None]] =
         {"cluster": "north", "group": "southbank-solo"},
     ),
     "ops.sources": (OPERATIONS, {}, None),
+    "clusters.health": (OPERATIONS, {"cluster": "north"}, None),
     "clusters.rejections": (ANYBODY_IN, {"cluster": "north"}, None),
 }
