@@ -14,6 +14,7 @@ from django.db import connection
 
 from lag.selectors.board import seconds_between
 from lag.selectors.freshness import Freshness, freshness_of
+from ops_portal.lib.exposition import escaped
 from ops_portal.lib.units import is_stale
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -176,13 +177,6 @@ def _sources(lines: _Lines) -> None:
             lines.of("ops_portal_poll_duration_seconds").append(
                 f"ops_portal_poll_duration_seconds{{{labels}}} {duration:.6f}\n"
             )
-
-
-def escaped(text: str) -> str:
-    """A label value as the format wants it."""
-    if "\\" not in text and '"' not in text and "\n" not in text:
-        return text
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _rows(statement: str, params: dict[str, Any] | list[Any] | None = None) -> list[tuple[Any, ...]]:

@@ -15,7 +15,8 @@ from clusters import selectors
 from clusters.models import Cluster
 from clusters.rejections.bodies import BodyRefused, lines_of
 from clusters.rejections.types import Kind, Rejected
-from clusters.selectors.rejections import RejectionRow, rejection_rows, rejections
+from clusters.selectors import rejections as selected
+from clusters.selectors.rejections import RejectionRow
 from clusters.services.rejections import Ingested, Part, Report, lines_ingest, rejections_ingest
 from ops_portal.lib import cursor as cursors
 from ops_portal.lib.api import (
@@ -116,7 +117,7 @@ class ReportBody(Schema):
     "/rejections", response=Listed[RejectionItem], operation_id="rejections", summary="What was refused to whom"
 )
 @operation(Right.SEE_LAG)
-def rejection_list(
+def rejections(
     request: HttpRequest,
     kind: Repeated,
     cluster: Repeated,
@@ -132,7 +133,7 @@ def rejection_list(
     field, descending = sort_field(sort, tuple(SORTS))
     kinds = one_of("kind", kind, Kind)
     now = as_datetime(database_clock().now())
-    found = rejections(
+    found = selected.rejections(
         request.user, q=q, kinds=kinds, clusters=cluster, clients=client,
         since=moment("from", start, now) if start else None, until=moment("to", end, now) if end else None,
     )  # fmt: skip
@@ -144,7 +145,7 @@ def rejection_list(
     except cursors.CursorRefused as error:
         raise invalid(cursor=str(error)) from error
     total, last = found.count(), first + limit
-    items = [rejection_json(row) for row in rejection_rows(rows[first:last])]
+    items = [rejection_json(row) for row in selected.rejection_rows(rows[first:last])]
     return reply_list(items, cursors.encode(last, *tied_to) if last < total else None, total)
 
 

@@ -14,7 +14,8 @@ from accounts.roles import Right
 from clusters.gateways.registry import RegistryFailed
 from clusters.models import Cluster, SchemaSubject
 from clusters.selectors.schemas import check_clusters, subject_of_caller, subjects
-from clusters.services.schemas import CheckResult, schema_check
+from clusters.services import schemas as services
+from clusters.services.schemas import CheckResult
 from ops_portal.lib.api import DEFAULT_LIMIT, Contract, Cursor, Limit, Listed, Repeated, Search, reply, reply_page
 from ops_portal.lib.problems import RETRY_SECONDS, Problem, invalid
 
@@ -77,7 +78,7 @@ def schemas(
     summary="May this schema be registered?",
 )
 @operation(Right.SEE_LAG)
-def check(request: HttpRequest, subject: str, body: CheckBody) -> HttpResponse:
+def schema_check(request: HttpRequest, subject: str, body: CheckBody) -> HttpResponse:
     """Asks the registry, changes nothing there, and keeps the offer so that a refusal can be explained.
 
     Whoever sees some clients only may check subjects of theirs, also ones that do not exist yet.
@@ -86,7 +87,7 @@ def check(request: HttpRequest, subject: str, body: CheckBody) -> HttpResponse:
     if not subject or len(subject) > 500 or not subject_of_caller(request.user, place, subject):
         raise Problem("not_found")
     try:
-        result = schema_check(
+        result = services.schema_check(
             cluster=place, subject=subject, schema=body.offered_schema, schema_type=body.schema_type,
             acting_user=cast("ApiRequest", request).user,
         )  # fmt: skip

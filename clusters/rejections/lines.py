@@ -118,7 +118,8 @@ def read_line(line: str, zone: tzinfo = UTC) -> list[Rejected]:
         parts = [part for part in _NEXT_MESSAGE.split(text) if part]
         if len(parts) > 1:
             return [found for part in parts for found in read_line(part, zone)]
-        raise Unreadable("two messages in one line")
+        # Somebody's group may be called so; two messages in one would leave a rule that is none.
+        return _message(_without_logger(text)[0], start, zone, None, whole=False)
     body, whole = _without_logger(text)
     return _message(body, start, zone, None, whole=whole)
 

@@ -1,5 +1,6 @@
 """Sending what a log file gains to the portal: what has not been taken is sent again, from where the portal says it stands."""
 
+import hashlib
 import json
 import random
 import socket
@@ -35,20 +36,23 @@ class Send(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Portal:
-    """The portal's ingest. The token is read from its file for each call, so that it can be replaced at any time."""
+    """The portal's ingest. The token is read from its file for each call, so that it can be replaced at any time.
+
+    A stream is named after who sends, the file's path and its first line: brokers may begin their logs alike.
+    """
 
     url: str
     token: Callable[[], str]
     cluster: str
     time_zone: str
-    source: str  # who sends; with the file's first line it names the stream
+    source: str
     ca_file: str | None = None
 
     def __call__(self, stretch: Stretch, label: str) -> int:
         params = {
             "cluster": self.cluster,
             "time_zone": self.time_zone,
-            "stream": f"{self.source[:120]}:{stretch.stream}",
+            "stream": f"{self.source[:100]}:{_short(label.partition(':')[2])}:{stretch.stream}",
             "start": str(stretch.start),
             "end": str(stretch.end),
             "label": label,
@@ -68,6 +72,10 @@ class Portal:
         except outbound.OutboundFailed as error:
             raise NotTaken(error.message) from error
         return _position(answer)
+
+
+def _short(path: str) -> str:
+    return hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:8]
 
 
 def _position(answer: outbound.Answer) -> int:

@@ -122,7 +122,7 @@ def lines_ingest(
     now = database_clock().now()
     reading = read_lines(lines, zone)
     found = _corrected(reading.rejected, 0.0 if sent_at is None else now - sent_at)
-    new_series = _store(cluster, Origin.LOG, found, now)
+    new_series = series_store(cluster, Origin.LOG, found, now)
     if feed is not None and part is not None:
         _feed_moved(feed, part, reading)
     return Ingested(
@@ -142,7 +142,7 @@ def rejections_ingest(*, reports: Sequence[Report], batch: str = "", origin: Ori
         by_cluster.setdefault(0 if report.cluster is None else report.cluster.pk, []).append(report)
     new_series = 0
     for _, found in sorted(by_cluster.items()):
-        new_series += _store(found[0].cluster, origin, [report.rejected for report in found], now)
+        new_series += series_store(found[0].cluster, origin, [report.rejected for report in found], now)
         for report in found:
             if report.cluster is not None and report.offered_schema and report.rejected.subject:
                 offer_keep(
@@ -189,8 +189,8 @@ def _corrected(found: list[Rejected], skew: float) -> list[Rejected]:
     return [one if one.at is None else one._replace(at=one.at + skew) for one in found]
 
 
-def _store(cluster: Cluster | None, origin: Origin, found: list[Rejected], now: float) -> int:
-    """Keep refusals of one cluster; how many series are new."""
+def series_store(cluster: Cluster | None, origin: Origin, found: list[Rejected], now: float) -> int:
+    """Keep refusals of one cluster; how many series are new. A step of a larger write."""
     scope = f"{'' if cluster is None else cluster.pk}:{origin}"
     folded = fold(scope, map(_capped, found), now=now)
     if not folded:

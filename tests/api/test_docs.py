@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from clusters import exporter as clusters_exporter
 from lag import exporter
 from lag.verdicts import Verdict
 from ops_portal.api import openapi_document
@@ -41,7 +42,7 @@ def test_every_address_is_described_and_every_described_one_is_served() -> None:
 
 def test_every_metric_is_described() -> None:
     described = set(re.findall(r"^\| `(\w+)` \|", text_of("docs/metrics.md"), re.MULTILINE))
-    assert described == set(exporter.METRICS) | set(exporter.KAFKA_EXPORTER_METRICS)
+    assert described == set(exporter.METRICS) | set(exporter.KAFKA_EXPORTER_METRICS) | set(clusters_exporter.METRICS)
 
 
 def expressions() -> list[tuple[str, str]]:

@@ -7,9 +7,13 @@ import pytest
 from django.db import connection
 from django.db.models import Sum
 from django.utils import timezone
+from prometheus_client.parser import text_string_to_metric_families
 
+from clusters import exporter
 from clusters.models import Cluster, Finding, Rejection, RejectionFeed, RejectionMinute, RejectionTotal
+from clusters.rejections.counters import ERRORS, VALIDATION, Counted, counted, throttled
 from clusters.rejections.types import Kind, Rejected
+from clusters.services.rejection_counters import counters_store
 from clusters.services.rejection_findings import rejection_findings_settle
 from clusters.services.rejections import Part, Report, lines_ingest, rejections_ingest, rejections_prune
 from tests.clusters.rejections.conftest import Firms, Line
@@ -173,3 +177,56 @@ def test_a_batch_that_fails_leaves_nothing(north: Cluster, line: Line, monkeypat
     monkeypatch.undo()
     assert not Rejection.objects.exists()
     assert lines_ingest(cluster=north, lines=[line()], part=Part("s", 0, 10), batch="a").taken
+
+
+def test_metrics_count_by_client_from_the_start(north: Cluster, firms: Firms, line: Line) -> None:
+    def scraped() -> dict[tuple[str, ...], float]:
+        families = text_string_to_metric_families(exporter.exposition().decode())
+        samples = [sample for family in families for sample in family.samples]
+        return {(one.labels["cluster"], one.labels["client"], one.labels["kind"]): one.value for one in samples}
+
+    before = scraped()
+    assert before["north", "Northgate Capital", "acl"] == before["north", "", "quota"] == 0
+    lines_ingest(cluster=north, lines=[line(), line(), line(principal="User:unknown")])
+    after = scraped()
+    assert (after["north", "Northgate Capital", "acl"], after["north", "", "acl"]) == (2, 1)
+    assert after.keys() == before.keys()
+
+
+def test_counters_of_brokers_stand_beside_and_miss_no_first_event(north: Cluster, firms: Firms) -> None:
+    """What was counted before the first reading is history; a series that is new afterwards counts whole."""
+
+    def counter(value: float, code: str = "TOPIC_AUTHORIZATION_FAILED", **labels: str) -> list[Counted]:
+        return counted(ERRORS, [({"error": code, "request": "Produce", "instance": "b1"} | labels, value)])
+
+    def store(at: float, found: list[Counted]) -> int:
+        return counters_store(cluster=north, found=found, throttled=[], at=at)
+
+    now = timezone.now().timestamp()
+    assert store(now - 60, counter(500)) == 0
+    assert store(now - 45, counter(503)) == 3
+    assert store(now - 30, counter(503) + counter(1, instance="b2")) == 1
+    assert store(now - 15, counter(2)) == 2  # the broker was restarted
+    assert store(now, counter(2) + counter(7, code="NONE")) == 0
+    assert dict(Rejection.objects.values_list("origin", "rule")) == {"counter": "TOPIC_AUTHORIZATION_FAILED"}
+    assert sum(Rejection.objects.values_list("count", flat=True)) == 6
+    assert not RejectionTotal.objects.exists()
+    assert not Finding.objects.exists()
+
+
+def test_throttled_users_and_clients_own_counters_have_a_name(north: Cluster, firms: Firms) -> None:
+    slow = throttled([
+        ({"__name__": "kafka_server_quota_throttle_time", "resource": "Produce", "user": "northgate-feed"}, 80.0),
+        ({"__name__": "kafka_server_quota_throttle_time", "resource": "Produce", "user": "northgate-feed", "instance": "b2"}, 9.0),
+        ({"__name__": "kafka_server_quota_throttle_time", "resource": "Fetch", "user": "", "clientId": "app"}, 3.0),
+        ({"__name__": "kafka_server_quota_throttle_time", "resource": "Fetch"}, None),
+    ])  # fmt: skip
+    now = timezone.now().timestamp()
+    labels = {"__name__": "schema_validation_failures", "client": "Southbank Trading"}
+    assert counters_store(cluster=north, found=[], throttled=slow, at=now) == 2
+    assert counters_store(cluster=north, found=counted(VALIDATION, [(labels, 1.0)]), throttled=[], at=now) == 1
+    rows = set(Rejection.objects.values_list("kind", "client__name", "principal"))
+    assert rows == {
+        ("quota", "Northgate Capital", "User:northgate-feed"), ("quota", None, ""), ("schema", "Southbank Trading", ""),
+    }  # fmt: skip
+    assert Finding.objects.get().kind == "schema_rejected"

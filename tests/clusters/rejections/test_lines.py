@@ -244,3 +244,12 @@ def test_against_a_denial_an_allow_is_not_advised() -> None:
     advice = fix_of(only(denied_line(AT, principal="User:m", rule=rule)))
     assert "kafka-acls.sh --remove --deny-principal User:m --deny-host 10.1.1.1 --operation All --topic ord" in advice
     assert "--resource-pattern-type prefixed" in advice
+
+
+@pytest.mark.parametrize(
+    "name", ["Principal =", "x for request = Fetch", " is Denied operation = READ", LOGGER, "a based on rule SuperUser"]
+)
+def test_a_client_cannot_hide_behind_the_name_of_its_group(name: str) -> None:
+    """Group ids are chosen by clients: who, from where and what come before them in a line, so they cannot be feigned."""
+    found = only(denied_line(AT, principal="User:mallory", resource=f"Group:LITERAL:{name}", operation="READ"))
+    assert (found.principal, found.host, found.operation, found.resource) == ("User:mallory", "10.1.2.3", "READ", name)

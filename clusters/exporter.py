@@ -1,0 +1,47 @@
+"""What the portal alone knows of clusters, in Prometheus' text format (docs/metrics.md). All from stored rows."""
+
+from collections.abc import Callable, Iterator
+
+from accounts.models import Client
+from clusters.models import Cluster, RejectionTotal
+from clusters.rejections.types import Kind
+from ops_portal.lib.exposition import labelled
+
+# Name -> type, help text.
+METRICS = {
+    "ops_portal_rejections_total": (
+        "counter",
+        "Refusals counted for a client; no client = of principals that none owns.",
+    ),
+}
+
+
+def exposition() -> bytes:
+    """The part of a scrape that this app brings."""
+    return "".join(_rendered(name) for name in METRICS).encode()
+
+
+def _rendered(name: str) -> str:
+    kind, text = METRICS[name]
+    lines = "".join(_SERIES[name]())
+    return f"# HELP {name} {text}\n# TYPE {name} {kind}\n{lines}" if lines else ""
+
+
+def _rejections() -> Iterator[str]:
+    """Every client and kind from the start, at 0 too: a counter that appears with its first event hides it from increase()."""
+    totals = {
+        (row.cluster_id, row.client_id, row.kind): row.count for row in RejectionTotal.objects.order_by("pk")
+    }  # fmt: skip
+    clusters = list(Cluster.objects.filter(removed_at__isnull=True).order_by("name").values_list("pk", "name"))
+    clients = [*Client.objects.order_by("name").values_list("pk", "name"), (None, "")]
+    for cluster_id, cluster in [*clusters, (None, "")]:
+        for client_id, client in clients:
+            for kind in Kind:
+                count = totals.get((cluster_id, client_id, kind.value))
+                if count is not None or cluster_id is not None:
+                    yield labelled(
+                        "ops_portal_rejections_total", count or 0, cluster=cluster, client=client, kind=kind.value
+                    )
+
+
+_SERIES: dict[str, Callable[[], Iterator[str]]] = {"ops_portal_rejections_total": _rejections}
