@@ -14,10 +14,12 @@ from accounts.models import Client, Ownership, User
 from accounts.services import token_create
 from clusters.models import Cluster, Finding, PollRun, Rejection, SchemaRegistry, SchemaSubject, Source
 from clusters.ports import GroupType
+from clusters.services.health_brokers import poll_brokers
 from lag.collector import poll
 from lag.models import ConsumerGroup, Slo
 from ops_portal.lib.resilience import Deadline
 from tests.accounts.factories import make_user
+from tests.clusters.health.fakes import FakeBrokers, poll_of
 from tests.fake_kafka import FakeKafka, StandingClock
 
 AWKWARD = 'ng-"quoted" back\\slash {x="1"} a/b ?#&% ü 🚀 \n end'
@@ -49,6 +51,7 @@ class Site:
                 for name in ("ng-solo", "southbank-solo"):  # a rebalance and a lost member: events
                     self.kafka.join(name, 0, [])
             self._poll()
+        self._watch_health()
         self._refuse(self.own, "ng-")
         self._refuse(self.other, "southbank-", pk=FOREIGN_ID + 3)
         self._register(self.own, "ng-")
@@ -133,6 +136,12 @@ class Site:
             reason=f"{prefix}solo is behind",
             inputs={"group": f"{prefix}solo"},
         )
+
+    def _watch_health(self) -> None:
+        brokers = FakeBrokers(self.clock)
+        brokers.topic("ng-orders", 2)
+        brokers.topic("southbank-orders", 2)
+        poll_brokers(poll_of(self.cluster, "brokers", self.clock, brokers))
 
     def _refuse(self, client: Client, prefix: str, pk: int | None = None) -> None:
         Rejection.objects.create(
