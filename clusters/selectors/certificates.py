@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts.policies import Person, Scope, may, scope_of
 from accounts.roles import Right
@@ -367,6 +367,23 @@ def rotations(user: Person, cluster: str | None = None, limit: int = 200) -> lis
     if cluster is not None:
         rows = rows.filter(cluster__name=cluster)
     return list(rows.order_by("-at", "-pk")[:limit])
+
+
+def rotations_of(user: Person, cluster: str, fingerprint: str | None) -> list[Rotation]:
+    """Lines of the log in which this certificate came or went; nothing without the right to see clusters."""
+    if fingerprint is None or not may(user, Right.SEE_CLUSTERS):
+        return []
+    rows = Rotation.objects.filter(cluster__name=cluster, cluster__removed_at__isnull=True)
+    return list(
+        rows.filter(Q(old_fingerprint=fingerprint) | Q(new_fingerprint=fingerprint)).order_by("-at", "-pk")[:50]
+    )
+
+
+def key_of(user: Person, cluster: str, pk: int) -> ServiceKey | None:
+    """One stored key; None when there is none that the user may see."""
+    if not any(row.id == pk for row in keys(user, cluster)):
+        return None
+    return ServiceKey.objects.filter(pk=pk, removed_at__isnull=True).first()
 
 
 def nearest_expiry(cluster: Cluster) -> CertificateRow | None:
