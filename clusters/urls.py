@@ -3,13 +3,31 @@
 from django.urls import path
 
 from clusters import admin
-from clusters.views import findings, polling, rejections, schemas
+from clusters.views import certificates, findings, polling, rejections, schemas
 
 app_name = "clusters"
 urlpatterns = [
     path("sources", polling.source_list, name="sources"),
     path("sources/<slug:cluster>/<slug:kind>", polling.source_detail, name="source-detail"),
     path("findings", findings.finding_list, name="findings"),
+    path("certificates", certificates.certificate_list, name="certificates"),
+    path("certificates/<slug:cluster>/add", certificates.certificate_manage, name="certificate-manage"),
+    path("certificates/<slug:cluster>/upload", certificates.certificate_upload, name="certificate-upload"),
+    path("certificates/<slug:cluster>/endpoints", certificates.endpoint_add, name="certificate-endpoint-add"),
+    path("certificates/<slug:cluster>/by-hand", certificates.certificate_by_hand, name="certificate-by-hand"),
+    path("certificates/<slug:cluster>/keys", certificates.key_enter, name="certificate-key-enter"),
+    path("certificates/<slug:cluster>/policy", certificates.policy_change, name="certificate-policy"),
+    path("certificates/<slug:cluster>/rotations", certificates.rotation_list, name="certificate-rotations"),
+    path(
+        "certificates/<slug:cluster>/remove/<slug:what>/<int:pk>",
+        certificates.entry_remove,
+        name="certificate-entry-remove",
+    ),
+    path(
+        "certificates/<slug:cluster>/listeners/<int:pk>/probe", certificates.listener_probe, name="listener-probe"
+    ),
+    path("certificates/<slug:cluster>/<int:pk>", certificates.certificate_detail, name="certificate-detail"),
+    path("certificates/<slug:cluster>/<int:pk>/change", certificates.certificate_change, name="certificate-change"),
     path("rejections", rejections.rejection_list, name="rejections"),
     path("rejections.csv", rejections.rejection_csv, name="rejections-csv"),
     path("rejections/<int:pk>", rejections.rejection_detail, name="rejection-detail"),

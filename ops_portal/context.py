@@ -37,6 +37,7 @@ PLACES = (
     Place("Topics", "topic", "lag:topics", Right.SEE_LAG, 3, ("lag:topic",), "t"),
     Place("Events", "activity", "lag:events", Right.SEE_LAG, 4, key="e"),
     Place("SLOs", "slo", "lag:slos", Right.SEE_LAG, 0, ("lag:slo",)),
+    Place("Certificates", "certificate", "clusters:certificates", Right.SEE_LAG, 0, ("clusters:certificate",), "c"),
     Place("Rejections", "ban", "clusters:rejections", Right.SEE_LAG, 0, ("clusters:rejection",), "r"),
     Place("Schemas", "schema", "clusters:schemas", Right.SEE_LAG, 0, ("clusters:schema",)),
     Place("Findings", "finding", "clusters:findings", Right.SEE_FINDINGS, key="f"),

@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString, mark_safe
 ICONS = {
     "activity": "activity", "alert": "alert-triangle", "arrow-down": "arrow-narrow-down", "audit": "clipboard-list",
     "ban": "ban", "bell": "bell", "bell-off": "bell-off", "board": "layout-list", "book": "book-2", "brand": "wave-square",
-    "chart": "chart-line", "check": "check", "chevron-down": "chevron-down", "chevron-right": "chevron-right",
+    "certificate": "certificate", "chart": "chart-line", "check": "check", "chevron-down": "chevron-down", "chevron-right": "chevron-right",
     "client": "building", "clock": "clock", "close": "x", "cluster": "server-2", "collapse": "layout-sidebar-left-collapse",
     "copy": "copy", "critical": "alert-octagon", "database-off": "database-off", "download": "download", "empty": "inbox",
     "external": "external-link", "filter": "filter", "finding": "flag-3", "group": "users-group", "home": "layout-dashboard",
