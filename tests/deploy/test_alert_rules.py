@@ -13,7 +13,8 @@ import pytest
 from django.test import Client
 
 from accounts.roles import Role
-from lag import exporter
+from clusters import exporter as clusters_exporter
+from lag import exporter as lag_exporter
 from tests.accounts.factories import make_user
 from tests.deploy import alert_rules
 from tests.deploy.alert_rules import Rule, cases, seconds
@@ -26,10 +27,10 @@ SEVERITIES = {"info", "warning", "critical"}
 # Exported by others than this project's rule file and the portal.
 FOREIGN = re.compile(r"up|node_filesystem_\w+|jvm_\w+|process_\w+|kafka_connect_\w+|schema_validation_failures")
 PORTAL = {
-    *exporter.METRICS,
+    *lag_exporter.METRICS,
+    *clusters_exporter.METRICS,
     "ops_portal_certificate_days_left",
     "ops_portal_certificate_lifetime_days",
-    "ops_portal_rejections_total",
 }
 
 

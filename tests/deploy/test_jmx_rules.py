@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.deploy import broker_series
 from tests.deploy.expected_series import expected
 from tests.deploy.jmx_replay import Exporter, Reading, Series, readings
 
@@ -97,3 +98,49 @@ def test_no_tenant_topic_or_listener_stands_in_a_name(exporter: Exporter) -> Non
 def test_the_names_others_rely_on(exporter: Exporter, bean: str, attribute: str, series: Series | None) -> None:
     [reading] = [one for one in corpus() if (one.bean, one.attribute) == (bean, attribute)]
     assert exporter.series(reading) == series
+
+
+def test_the_document_lists_what_is_exported() -> None:
+    written = broker_series.DOCUMENT.read_text(encoding="utf-8")
+    assert written == broker_series.document(), "run python -m tests.deploy.broker_series"
+
+
+@pytest.mark.parametrize(
+    ("bean", "attribute", "value", "series"),
+    [
+        (
+            "kafka.connect.mirror:type=MirrorSourceConnector,source=east,target=west,topic=east.trades,partition=0",
+            "record-age-ms-max",
+            "71.0",
+            Series.of(
+                "kafka_connect_mirror_source_record_age_ms_max",
+                source="east", target="west", topic="east.trades", partition="0",
+            ),
+        ),
+        (
+            "kafka.connect.mirror:type=MirrorCheckpointConnector,source=east,target=west,group=risk,topic=trades,partition=1",
+            "checkpoint-latency-ms",
+            "4.0",
+            Series.of(
+                "kafka_connect_mirror_checkpoint_checkpoint_latency_ms",
+                source="east", target="west", group="risk", topic="trades", partition="1",
+            ),
+        ),
+        (
+            "kafka.connect:type=connector-task-metrics,connector=MirrorSourceConnector,task=0",
+            "status",
+            "running",
+            Series.of("kafka_connect_task_status", connector="MirrorSourceConnector", task="0", status="running"),
+        ),
+        (
+            "kafka.connect:type=task-error-metrics,connector=MirrorSourceConnector,task=0",
+            "total-record-failures",
+            "0.0",
+            Series.of("kafka_connect_total_record_failures", connector="MirrorSourceConnector", task="0"),
+        ),
+    ],
+)  # fmt: skip
+def test_mirror_maker_keeps_every_key_of_its_beans(bean: str, attribute: str, value: str, series: Series) -> None:
+    exporter = Exporter(RULES.with_name("mirror-maker.yml").read_text(encoding="utf-8"))
+    kind = "String" if attribute == "status" else "Double"
+    assert exporter.series(Reading(bean, attribute, kind, value)) == series
