@@ -2,6 +2,7 @@
 back. Each says what it did; `restore` undoes all of it. Raises `Refused` with the reason when something cannot be done."""
 
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -33,19 +34,10 @@ Say = Callable[[str], None]
 
 KEYSTORE = "listener.name.secure.ssl.keystore.location"
 UNCLEAN_TOPIC = "demo.unclean-election"
-_RATE, _REPLICAS = "leader.replication.throttled.rate", "leader.replication.throttled.replicas"
 _FILLER = ".demo-filler"
 _CALL_SECONDS = 20
 _SERVED_SECONDS = 10
-# Settings of the demo's brokers that let a replica be held back: out of sync after 4.5 s at the latest, while a broker that
-# stands still for 4.8 s is not yet given up (6 s, less a heartbeat), and a byte a second is counted over an hour.
-BROKER_SETTINGS = {
-    "replica.lag.time.max.ms": "3000",
-    "replication.quota.window.num": "61",
-    "replication.quota.window.size.seconds": "60",
-}
-_BEHIND_SECONDS = 4.8
-_RECORDED_SECONDS = 3.0  # until more was copied than is permitted
+_SHRINK_SECONDS = 40
 _FROZEN_SECONDS = 3.0  # more than controllers wait for their leader, less than the session timeout of a broker
 
 
@@ -117,7 +109,11 @@ def fill_disk(broker: Broker, percent: float) -> str:
         raise Refused(f"More than {percent:g} % of broker {broker.number}'s disk are used already.")
     with (broker.data / _FILLER).open("ab") as filler:
         begin = filler.tell()
-        os.posix_fallocate(filler.fileno(), begin, missing)
+        try:
+            os.posix_fallocate(filler.fileno(), begin, missing)
+        except OSError as error:  # the file system keeps a little for itself
+            if error.errno != errno.ENOSPC:
+                raise
     dies = " A write fails before long, and the broker ends." if percent >= 100 else ""
     return f"{percent:g} % of broker {broker.number}'s disk ({size / 2**30:.1f} GB) are used.{dies}"
 
@@ -162,62 +158,59 @@ def move_controller(status: Callable[[], str], brokers: dict[int, Broker]) -> st
 # --- Replicas ---------------------------------------------------------------------------------------------------------
 
 
-def shrink_isr(admin: AdminClient, broker: Broker, topic: str = TRADES) -> str:
-    """Let the broker leave the in-sync replicas of a topic and stay alive: it gets next to nothing of it from now on.
-
-    Kafka holds back only replicas that are out of sync, so the broker stands still for some seconds first.
-    """
-    _hold_back(admin, topic)
-    time.sleep(_RECORDED_SECONDS)
-    _stand_still(broker, time.sleep)
+def shrink_isr(admin: AdminClient, number: int, hold: Callable[[], object], topic: str = TRADES) -> str:
+    """Let the broker copy nothing: `hold` stops its replica fetchers. It leaves the in-sync replicas and stays alive."""
+    hold()
 
     def left() -> bool:
         found = _partitions(admin, topic).values()
-        return any(broker.number in one.replicas and broker.number not in one.isrs for one in found)
+        return any(number in one.replicas and number not in one.isrs for one in found)
 
-    if not wait_until(left, seconds=10, step_seconds=0.3):
-        raise Refused(
-            f"Broker {broker.number} still keeps up with {topic}: there is not enough traffic. Try once more."
-        )
-    return f"Broker {broker.number} is alive and has left the in-sync replicas of {topic}, of which it gets one byte a second."
+    if not wait_until(left, seconds=_SHRINK_SECONDS, step_seconds=0.3):
+        raise Refused(f"Broker {number} keeps up with {topic} all the same: nothing is written to it.")
+    return f"Broker {number} is alive, copies nothing, and leaves the in-sync replicas of whatever is written to."
 
 
-def unclean_election(
-    admin: AdminClient, bootstrap: str, kill: Callable[[int], None], *, leader: int, follower: Broker
-) -> str:
+def unclean_election(admin: AdminClient, bootstrap: str, hands: "Hands", *, leader: int, follower: int) -> str:
     """A partition whose only in-sync replica is lost is led by one that was behind: records are lost."""
     new = NewTopic(
         UNCLEAN_TOPIC,
         num_partitions=1,
-        replica_assignment=[[leader, follower.number]],
+        replica_assignment=[[leader, follower]],
         config={"min.insync.replicas": "1", "unclean.leader.election.enable": "false"},
     )
     try:
         admin.create_topics([new], operation_timeout=_CALL_SECONDS)[UNCLEAN_TOPIC].result(timeout=_CALL_SECONDS)
     except KafkaException as error:
         raise Refused("The topic of this scenario is there already: `manage.py demo restore` first.") from error
-    wait_until(lambda: _isr(admin) == {leader, follower.number}, seconds=15, step_seconds=0.2)
     writer = _Writer(bootstrap)
-    _hold_back(admin, UNCLEAN_TOPIC)
-    writer.write_for(_RECORDED_SECONDS)
-    _stand_still(follower, writer.write_for)
-    if not wait_until(lambda: _isr(admin) == {leader}, seconds=15, step_seconds=0.2):
-        raise Refused(
-            f"Broker {follower.number} did not leave the in-sync replicas; `manage.py demo restore` and try again."
-        )
-    writer.write_for(1)
-    kill(leader)
-    if not wait_until(lambda: _leader(admin) < 0, seconds=30, step_seconds=0.3):
-        raise Refused("The partition did not go offline.")
-    place = TopicPartition(UNCLEAN_TOPIC, 0)
-    admin.elect_leaders(ElectionType.UNCLEAN, [place], request_timeout=_CALL_SECONDS).result(timeout=_CALL_SECONDS)
-    if not wait_until(lambda: _leader(admin) == follower.number, seconds=20, step_seconds=0.3):
-        raise Refused(f"Broker {follower.number} did not become the leader.")
+    writer.write_until(lambda: _isr(admin) == {leader, follower})
+    hands.hold(follower)
+    try:
+        writer.write_until(lambda: _isr(admin) == {leader})
+        hands.kill(leader)
+        if not wait_until(lambda: _leader(admin) < 0, seconds=30, step_seconds=0.3):
+            raise Refused("The partition did not go offline.")
+        place = TopicPartition(UNCLEAN_TOPIC, 0)
+        admin.elect_leaders(ElectionType.UNCLEAN, [place]).result(timeout=_CALL_SECONDS)
+        if not wait_until(lambda: _leader(admin) == follower, seconds=20, step_seconds=0.3):
+            raise Refused(f"Broker {follower} did not become the leader.")
+    finally:
+        hands.release(follower)
     kept = admin.list_offsets({place: OffsetSpec.latest()}, request_timeout=_CALL_SECONDS)[place].result(_CALL_SECONDS)
     return (
-        f"{UNCLEAN_TOPIC} was offline when broker {leader} was killed; broker {follower.number}, which was behind, leads it. "
+        f"{UNCLEAN_TOPIC} was offline when broker {leader} was killed; broker {follower}, which was behind, leads it. "
         f"Of {writer.written} records {writer.written - kept.offset} are lost."
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What a scenario may do to a broker's process: stop and start its replica fetchers, and kill it."""
+
+    hold: Callable[[int], object]
+    release: Callable[[int], object]
+    kill: Callable[[int], object]
 
 
 class _Writer:
@@ -227,32 +220,20 @@ class _Writer:
         self.written = 0
         self._producer = Producer({"bootstrap.servers": bootstrap, "acks": 1, "log_level": 2})
 
-    def write_for(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            self._producer.produce(UNCLEAN_TOPIC, value=os.urandom(1_000), on_delivery=self._told)
-            self._producer.poll(0.1)
-        self._producer.flush(5)
+    def write_until(self, reached: Callable[[], bool]) -> None:
+        """Raises Refused when it was not reached in time."""
+
+        def write_and_look() -> bool:
+            for _ in range(5):
+                self._producer.produce(UNCLEAN_TOPIC, value=os.urandom(200), on_delivery=self._told)
+            self._producer.flush(5)
+            return reached()
+
+        if not wait_until(write_and_look, seconds=_SHRINK_SECONDS, step_seconds=0.2):
+            raise Refused("The replicas did not get where they were to be; `manage.py demo restore` and try again.")
 
     def _told(self, error: object, _: object) -> None:
         self.written += error is None
-
-
-def _stand_still(broker: Broker, meanwhile: Callable[[float], None]) -> None:
-    if broker.pid is None:
-        raise Refused(f"Broker {broker.number} is down.")
-    os.kill(broker.pid, signal.SIGSTOP)
-    try:
-        meanwhile(_BEHIND_SECONDS)
-    finally:
-        os.kill(broker.pid, signal.SIGCONT)
-
-
-def _hold_back(admin: AdminClient, topic: str) -> None:
-    """Leaders give next to nothing of the topic to replicas that are out of sync; those in sync get all of it."""
-    for number in admin.list_topics(timeout=_CALL_SECONDS).brokers:
-        _configure(admin, ResourceType.BROKER, str(number), {_RATE: "1"})
-    _configure(admin, ResourceType.TOPIC, topic, {_REPLICAS: "*"})
 
 
 def _partitions(admin: AdminClient, topic: str) -> dict[int, Any]:
@@ -286,19 +267,10 @@ def empty_disks(brokers: Iterable[Broker]) -> list[int]:
     return [broker.number for broker in brokers if _empty_disk(broker)]
 
 
-def let_replicas_go(admin: AdminClient, brokers: Iterable[Broker], *, seconds: float, topic: str = TRADES) -> None:
-    """Lift what holds replicas back, and remove the topic of the unclean election. Waits `seconds` for the brokers."""
-    wanted = list(brokers)
-    wait_until(lambda: len(admin.list_topics(timeout=_CALL_SECONDS).brokers) == len(wanted), seconds=seconds)
-    topics = admin.list_topics(timeout=_CALL_SECONDS).topics
-    for broker in wanted:
-        with contextlib.suppress(
-            KafkaException
-        ):  # one that is still down keeps its rate, which has no effect without topics
-            _configure(admin, ResourceType.BROKER, str(broker.number), {_RATE: None})
-    if topic in topics:
-        _configure(admin, ResourceType.TOPIC, topic, {_REPLICAS: None})
-    if UNCLEAN_TOPIC in topics:
+def forget_election(admin: AdminClient, *, brokers: int, seconds: float) -> None:
+    """Remove the topic of the unclean election, once all brokers are back or `seconds` have passed."""
+    wait_until(lambda: len(admin.list_topics(timeout=_CALL_SECONDS).brokers) == brokers, seconds=seconds)
+    if UNCLEAN_TOPIC in admin.list_topics(timeout=_CALL_SECONDS).topics:
         for future in admin.delete_topics([UNCLEAN_TOPIC], operation_timeout=_CALL_SECONDS).values():
             future.result(timeout=_CALL_SECONDS)
 

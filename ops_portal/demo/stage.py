@@ -8,7 +8,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from ops_portal.demo import access, control, monitoring, registry, scenarios
+from ops_portal.demo import access, control, monitoring, registry
 from ops_portal.demo.disks import Disks, disks
 from ops_portal.demo.facts import Facts
 from ops_portal.demo.pki import Authority, broker_name
@@ -92,7 +92,6 @@ def _kafka(supervisor: Supervisor, own_disks: Disks) -> KafkaCluster:
             home,
             directory / "kafka",
             [one[:2] for one in ports],
-            settings=scenarios.BROKER_SETTINGS,
             heap_mb=_HEAP_MB,
             secured=_secured(access.certificates(directory / "pki"), [one[2] for one in ports]),
         )

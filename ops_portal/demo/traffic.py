@@ -215,6 +215,10 @@ class Traffic:
                 return self._rewind(_known(command["group"]), int(command["records"]))
             case "slow_broker":
                 return self._slow_broker(int(command["number"]), int(command["pid"]), frozen=bool(command["frozen"]))
+            case "hold_replication":
+                return self._hold_replication(int(command["number"]), int(command["pid"]))
+            case "let_replicate":
+                return self._end_once(_holder(int(command["number"])))
             case "restore":
                 return self._restore()
         raise Refused(f"There is no command {command['do']!r}.")
@@ -281,6 +285,19 @@ class Traffic:
         self.workers.append(Worker(name, partial(slowness.hamper, pid, frozen=frozen), once=True))
         return f"Broker {number} (process {pid}) {'is stopped by SIGSTOP' if frozen else 'runs a fifth of the time'}."
 
+    def _hold_replication(self, number: int, pid: int) -> str:
+        if not slowness.may_hold():
+            raise Refused("This system does not let one process stop the threads of another (ptrace).")
+        if not any(worker.name == _holder(number) for worker in self.workers):
+            self.workers.append(Worker(_holder(number), partial(slowness.hold_replication, pid), once=True))
+        return f"The replica fetchers of broker {number} (process {pid}) stand still."
+
+    def _end_once(self, name: str) -> str:
+        for worker in self.workers:
+            if worker.name == name and worker.pid:
+                os.kill(worker.pid, signal.SIGTERM)
+        return f"{name} ends."
+
     def _restore(self) -> str:
         for worker in self.workers:
             if worker.once and worker.pid:
@@ -293,6 +310,10 @@ class Traffic:
         for name in paced:
             self._tell(_known(name), {"do": "pace", "pace": None})
         return f"Started again: {', '.join(held) or 'nothing was down'}. Back to their own pace: {', '.join(paced) or 'none was changed'}."
+
+
+def _holder(number: int) -> str:
+    return f"hold-replication-{number}"
 
 
 def _known(name: str) -> GroupSpec:

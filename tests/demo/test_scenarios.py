@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +11,11 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import ConfigResource, ResourceType
 
-from ops_portal.demo import disks, scenarios
+from ops_portal.demo import disks, scenarios, slowness
 from ops_portal.demo.scenarios import KEYSTORE, UNCLEAN_TOPIC, Broker, Refused
-from ops_portal.lib.kafka_runner import KafkaCluster, KafkaUnavailable, free_ports, kafka_home
+from ops_portal.lib.kafka_runner import KafkaCluster
 from ops_portal.lib.processes import wait_until
-from tests.kafka_fixtures import KAFKA_VAR, create_topic, unavailable
+from tests.kafka_fixtures import create_topic
 from tests.secured_kafka import TRADES, SecuredKafka
 
 pytestmark = pytest.mark.timeout(300)
@@ -148,66 +147,98 @@ def test_a_quorum_without_a_leader_is_told() -> None:
         scenarios.active_controller("ClusterId: abc\nLeaderId: -1\n")
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
-    """Three brokers with the demo's settings."""
-    ports = free_ports(6)
-    try:
-        made = KafkaCluster(
-            kafka_home(KAFKA_VAR),
-            tmp_path_factory.mktemp("scenarios"),
-            (ports[:2], ports[2:4], ports[4:]),
-            settings=scenarios.BROKER_SETTINGS,
-        )
-        made.start()
-    except KafkaUnavailable as reason:
-        unavailable(str(reason))
-        raise
+class Holder:
+    """Holds the replica fetchers of a broker, as the demo's traffic process does, from a thread of its own."""
+
+    def __init__(self, cluster: KafkaCluster) -> None:
+        self.cluster, self.on = cluster, True
+        self.threads: list[threading.Thread] = []
+
+    def running(self) -> bool:
+        return self.on
+
+    def begun(self) -> None:
+        """Nobody waits for it."""
+
+    def hold(self, number: int) -> None:
+        pid = self.cluster.pid(number)
+        assert pid is not None
+        self.on = True
+        self.threads.append(threading.Thread(target=slowness.hold_replication, args=(pid, self)))
+        self.threads[-1].start()
+
+    def release(self, number: int = 0) -> None:
+        self.on = False
+        for thread in self.threads:
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+@pytest.fixture
+def holder(kafka_cluster3: KafkaCluster) -> Iterator[Holder]:
+    if not slowness.may_hold():
+        pytest.skip("this system does not let one process stop the threads of another")
+    made = Holder(kafka_cluster3)
     yield made
-    made.stop_all()
+    made.release()
 
 
-@pytest.mark.kafka
-def test_a_broker_leaves_the_in_sync_replicas_and_comes_back(cluster: KafkaCluster) -> None:
-    admin = scenarios.admin_client(cluster.bootstrap)
+def test_a_broker_leaves_the_in_sync_replicas_and_comes_back(kafka_cluster3: KafkaCluster, holder: Holder) -> None:
+    admin = scenarios.admin_client(kafka_cluster3.bootstrap)
     create_topic(admin, "held-back", 3, 3, {"min.insync.replicas": "1"})
-    producer = Producer({"bootstrap.servers": cluster.bootstrap})
-    over = threading.Event()
-
-    def traffic() -> None:
-        while not over.wait(0.1):
-            for partition in range(3):
-                producer.produce("held-back", value=os.urandom(2_000), partition=partition)
-            producer.poll(0)
+    producer = Producer({"bootstrap.servers": kafka_cluster3.bootstrap})
 
     def out_of_sync() -> int:
+        for partition in range(3):
+            producer.produce("held-back", value=b"x", partition=partition)
+        producer.poll(0)
         found = admin.list_topics("held-back", timeout=20).topics["held-back"].partitions.values()
         return sum(2 not in one.isrs for one in found)
 
-    thread = threading.Thread(target=traffic)
-    thread.start()
+    assert wait_until(lambda: out_of_sync() == 0, seconds=20)
+    over = threading.Event()
+    traffic = threading.Thread(target=lambda: all(out_of_sync() >= 0 for _ in iter(lambda: over.wait(0.2), True)))
+    traffic.start()
     try:
-        assert wait_until(lambda: out_of_sync() == 0, seconds=20)
-        assert "has left the in-sync replicas" in scenarios.shrink_isr(admin, brokers_of(cluster)[2], "held-back")
+        assert "copies nothing" in scenarios.shrink_isr(admin, 2, lambda: holder.hold(2), "held-back")
         assert len(admin.list_topics(timeout=10).brokers) == 3
-        time.sleep(3)  # to come back in one fetch, if nothing held it
-        assert out_of_sync() >= 1
-        scenarios.let_replicas_go(admin, brokers_of(cluster).values(), topic="held-back", seconds=10)
-        assert wait_until(lambda: out_of_sync() == 0, seconds=60, step_seconds=0.3)
+        assert wait_until(lambda: out_of_sync() >= 2, seconds=30)  # all that it does not lead
     finally:
         over.set()
-        thread.join()
+        traffic.join()
+        holder.release()
+    assert wait_until(lambda: out_of_sync() == 0, seconds=60, step_seconds=0.3)
 
 
-@pytest.mark.kafka
-def test_an_unclean_election_loses_records_and_is_undone(cluster: KafkaCluster) -> None:
-    admin = scenarios.admin_client(cluster.bootstrap)
-    follower = brokers_of(cluster)[1]
-    text = scenarios.unclean_election(admin, cluster.bootstrap, cluster.kill, leader=3, follower=follower)
+def test_an_unclean_election_loses_records_and_is_undone(kafka_cluster3: KafkaCluster, holder: Holder) -> None:
+    admin = scenarios.admin_client(kafka_cluster3.bootstrap)
+    hands = scenarios.Hands(holder.hold, holder.release, kafka_cluster3.kill)
+    text = scenarios.unclean_election(admin, kafka_cluster3.bootstrap, hands, leader=3, follower=1)
     assert "broker 1, which was behind, leads it" in text
     assert " 0 are lost" not in text
     with pytest.raises(Refused, match="is there already"):
-        scenarios.unclean_election(admin, cluster.bootstrap, cluster.kill, leader=3, follower=follower)
-    cluster.restart(3)
-    scenarios.let_replicas_go(admin, brokers_of(cluster).values(), seconds=20)
+        scenarios.unclean_election(admin, kafka_cluster3.bootstrap, hands, leader=3, follower=1)
+    kafka_cluster3.restart(3)
+    scenarios.forget_election(admin, brokers=3, seconds=20)
     assert wait_until(lambda: UNCLEAN_TOPIC not in admin.list_topics(timeout=10).topics, seconds=20)
+
+
+def test_a_process_that_is_slowed_down_runs_freely_afterwards() -> None:
+    process = subprocess.Popen(["sleep", "60"])
+    try:
+        for frozen in (False, True):
+            line = Holder.__new__(Holder)
+            line.on = True
+            thread = threading.Thread(target=slowness.hamper, args=(process.pid, line), kwargs={"frozen": frozen})
+            thread.start()
+            assert wait_until(lambda: state(process.pid) == "T", seconds=10)
+            line.on = False
+            thread.join(10)
+            assert wait_until(lambda: state(process.pid) == "S", seconds=10)
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]

@@ -1,6 +1,6 @@
 """`manage.py demo`: the portal with a real three-broker Kafka and live traffic, and scenarios to try on it."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +158,7 @@ class Command(BaseCommand):
         if emptied:
             self.stdout.write(f"Space is back on the disk of broker {', '.join(map(str, emptied))}.")
         wait_until(lambda: all(one.pid for one in self._brokers().values()), seconds=_BACK_SECONDS, step_seconds=0.2)
-        scenarios.let_replicas_go(self._admin(), self._brokers().values(), seconds=_BACK_SECONDS)
+        scenarios.forget_election(self._admin(), brokers=BROKERS, seconds=_BACK_SECONDS)
 
     def do_rotate_certificates(self, options: dict[str, Any]) -> None:
         brokers = self._running()
@@ -195,20 +195,25 @@ class Command(BaseCommand):
         )
 
     def do_shrink_isr(self, options: dict[str, Any]) -> None:
-        broker = self._running()[options["number"]]
-        self._done(scenarios.shrink_isr(self._admin(), broker))
+        self._running()
+        number = options["number"]
+        self._done(scenarios.shrink_isr(self._admin(), number, lambda: self._hold_replication(number)))
 
     def do_unclean_election(self, options: dict[str, Any]) -> None:
-        brokers = self._running()
-        self._done(
-            scenarios.unclean_election(
-                self._admin(),
-                facts.load(settings.PORTAL_VAR).doors.plaintext,
-                lambda number: rundir.hold(settings.PORTAL_VAR, stage.node_name(number)),
-                leader=BROKERS,
-                follower=brokers[1],
-            )
+        self._running()
+        hands = scenarios.Hands(
+            hold=self._hold_replication,
+            release=lambda number: self._ask("let_replicate", number=number),
+            kill=lambda number: rundir.hold(settings.PORTAL_VAR, stage.node_name(number)),
         )
+        bootstrap = facts.load(settings.PORTAL_VAR).doors.plaintext
+        self._done(scenarios.unclean_election(self._admin(), bootstrap, hands, leader=BROKERS, follower=1))
+
+    def _hold_replication(self, number: int) -> None:
+        pid = self._brokers()[number].pid
+        if pid is None:
+            raise CommandError(f"Broker {number} is down.")
+        self._ask("hold_replication", number=number, pid=pid)
 
     def _running(self) -> dict[int, scenarios.Broker]:
         """The brokers of the demo, which must be running."""
@@ -245,4 +250,10 @@ class Command(BaseCommand):
 
 
 def _broker_number(parser: ArgumentParser, **more: Any) -> None:
-    parser.add_argument("number", type=int, choices=range(1, BROKERS + 1), **more)
+    parser.add_argument("number", type=_number, **more)
+
+
+def _number(word: str) -> int:
+    if word not in map(str, range(1, BROKERS + 1)):
+        raise ArgumentTypeError(f"brokers are 1 to {BROKERS}")
+    return int(word)
