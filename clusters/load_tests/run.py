@@ -16,7 +16,7 @@ from clusters.load_tests.files import (
     read_traces,
 )
 from clusters.load_tests.summary import LARGEST_SUMMARY, Metric, Summary, UnreadableSummary, read_summary
-from clusters.load_tests.thresholds import Threshold
+from clusters.load_tests.thresholds import BadThreshold, Threshold, key, parse
 from clusters.load_tests.timeline import Timeline
 from clusters.load_tests.verdicts import LATENCY_METRICS, RATE_METRICS, Judged, judge
 
@@ -30,6 +30,7 @@ KINDS = {  # kind -> names of its files
 CPU_COLUMNS = ("cpu_percent", "cpu", "usage", "value")
 LAG_COLUMNS = ("lag_ms", "replication_lag_ms", "lag_records", "max_lag", "lag", "value")
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
+MOST_STATED = 50
 TOLERANCE = 0.05  # a stated figure that differs by more is not borne out
 
 Progress = Callable[[str, int, int], None]  # file, bytes read, bytes in all files
@@ -70,6 +71,7 @@ def read_run(files: Mapping[str, Path], thresholds: Iterable[Threshold], progres
     run, summary = Run(), None
     whole, before = sum(path.stat().st_size for path in files.values()), 0
     timelines: dict[str, Timeline] = {}
+    seen: dict[str, str] = {}  # kind -> the file that was read
     for name, path in sorted(files.items()):
         kind, size = kind_of(name), path.stat().st_size
         run.files.append({"name": name, "kind": kind, "bytes": size})
@@ -80,8 +82,11 @@ def read_run(files: Mapping[str, Path], thresholds: Iterable[Threshold], progres
         try:
             if size > LARGEST_FILE:
                 raise UnreadableFile(f"{name} is larger than {LARGEST_FILE // 1_000_000_000} GB")
+            if kind and kind != "broker_cpu" and seen.setdefault(kind, name) != name:
+                raise UnreadableFile(f"left out: {seen[kind]} has been read already")
             if kind == "summary":
                 summary = _summary(name, path)
+                thresholds += _stated(summary, thresholds)
             elif kind == "traces":
                 timelines = read_traces(path, name, _wanted(thresholds), run.problems, step)
             elif kind == "broker_metrics":
@@ -98,7 +103,7 @@ def read_run(files: Mapping[str, Path], thresholds: Iterable[Threshold], progres
             run.problems.add(name, None, str(error))
         before += size
         progress(name, before, whole)
-    _join(run, summary, timelines, thresholds)
+    _join(run, summary, timelines, thresholds, seen.get("traces", ""))
     return run
 
 
@@ -108,12 +113,33 @@ def _summary(name: str, path: Path) -> Summary:
     return read_summary(path.read_bytes())
 
 
-def _join(run: Run, summary: Summary | None, timelines: Mapping[str, Timeline], thresholds: list[Threshold]) -> None:
+def _stated(summary: Summary, asked: Iterable[Threshold]) -> list[Threshold]:
+    """The summary's own thresholds that nobody asked for: they are held against the data as well."""
+    known = {(threshold.metric, key(threshold)) for threshold in asked}
+    found = []
+    for metric, expression in summary.stated:
+        try:
+            threshold = parse(f"{metric}: {expression}")
+        except BadThreshold:
+            continue
+        if (metric, key(threshold)) not in known:
+            found.append(threshold)
+    return found[:MOST_STATED]
+
+
+def _join(
+    run: Run,
+    summary: Summary | None,
+    timelines: Mapping[str, Timeline],
+    thresholds: list[Threshold],
+    traces: str,
+) -> None:
     stated = dict(summary.metrics) if summary else {}
     percents = {*PERCENTILES, *_percents(thresholds)}
     span = _span(timelines.values())
+    seconds = _seconds(span, summary, fine=any(timeline.fractions for timeline in timelines.values()))
     measured = {
-        name: _measured(name, timeline, percents, span, stated.get(name))
+        name: _measured(name, timeline, percents, seconds, stated.get(name), traces)
         for name, timeline in timelines.items()
         if timeline.slots and span
     }
@@ -121,7 +147,7 @@ def _join(run: Run, summary: Summary | None, timelines: Mapping[str, Timeline], 
     for name, metric in measured.items():
         if name in stated:
             run.contradictions.extend(_contradictions(stated[name], metric))
-    run.judged = judge(thresholds, run.metrics, summary.stated if summary else {})
+    run.judged = _once(judge(thresholds, run.metrics, summary.stated if summary else {}))
     run.latency_metric = next((name for name in LATENCY_METRICS if name in run.metrics), None)
     run.rate_metric = next((name for name in RATE_METRICS if name in run.metrics), None)
     if run.latency_metric and run.latency_metric in timelines:
@@ -140,24 +166,24 @@ def _join(run: Run, summary: Summary | None, timelines: Mapping[str, Timeline], 
 
 
 def _measured(
-    name: str, timeline: Timeline, percents: Iterable[float], span: tuple[int, int], stated: Metric | None
+    name: str, timeline: Timeline, percents: Iterable[float], seconds: float, stated: Metric | None, source: str
 ) -> Metric:
     whole = timeline.whole()
     kind = stated.kind if stated else ("counter" if name in RATE_METRICS else "trend")
     unit = stated.unit if stated else ("ms" if kind == "trend" else "")
     if kind == "counter":
-        values = {"count": whole.total, "rate": whole.total / (span[1] - span[0])}
+        values = {"count": whole.total, "rate": whole.total / seconds}
     elif kind == "rate":
         values = {"rate": whole.mean or 0.0}
     else:
         values = {"count": float(whole.count), "min": whole.smallest, "max": whole.largest, "avg": whole.mean or 0.0}
         values |= {f"p({percent:g})": whole.percentile(percent) or 0.0 for percent in percents}
         values["med"] = values["p(50)"]
-    return Metric(name, kind, unit, values, "traces.csv")
+    return Metric(name, kind, unit, values, source)
 
 
 def _contradictions(stated: Metric, measured: Metric) -> list[dict[str, Any]]:
-    compared = [name for name in stated.values if name.startswith("p(") or name in ("avg", "med", "max", "count")]
+    compared = [name for name in stated.values if name.startswith("p(") or name in ("avg", "med", "max", "count", "rate")]
     return [
         {"metric": stated.name, "aggregate": name, "stated": stated.values[name], "measured": measured.values[name]}
         for name in compared
@@ -167,6 +193,7 @@ def _contradictions(stated: Metric, measured: Metric) -> list[dict[str, Any]]:
 
 
 def _wanted(thresholds: Iterable[Threshold]) -> set[str]:
+    """The metrics of a trace to count: those that a threshold names, and the usual ones."""
     named = {threshold.metric for threshold in thresholds if threshold.metric}
     return {*LATENCY_METRICS, *RATE_METRICS, *named}
 
@@ -176,7 +203,22 @@ def _percents(thresholds: Iterable[Threshold]) -> set[float]:
     return {float(match[1]) for match in found if match}
 
 
-def _span(timelines: Iterable[Timeline]) -> tuple[int, int] | None:
+def _once(judged: Iterable[Judged]) -> list[Judged]:
+    """Each verdict once: p95<10 without a metric and the summary's own p(95)<10 of the same metric are one promise."""
+    found: dict[tuple[Any, ...], Judged] = {}
+    for row in judged:
+        found.setdefault((row.metric, key(parse(row.threshold))), row)
+    return list(found.values())
+
+
+def _seconds(span: tuple[float, float] | None, summary: Summary | None, *, fine: bool) -> float:
+    """How long the run took. Times in whole seconds leave a second open: there the summary's duration is the better one."""
+    own = span[1] - span[0] if span else 1.0
+    said = summary.duration_seconds if summary else None
+    return said if said and not fine and abs(said - own) <= 1 else own
+
+
+def _span(timelines: Iterable[Timeline]) -> tuple[float, float] | None:
     spans = [span for span in (timeline.span for timeline in timelines) if span]
     return (min(start for start, _ in spans), max(end for _, end in spans)) if spans else None
 

@@ -1,5 +1,6 @@
 """Samples over time, in at most 1,000 slots whatever the length of the run."""
 
+import math
 from collections.abc import Iterator
 
 from clusters.load_tests.histogram import Histogram, merged
@@ -10,11 +11,13 @@ MOST_SLOTS = 1000
 class Timeline:
     """Histograms by slot of time. Slots are one second wide and double whenever there would be more than `MOST_SLOTS`."""
 
-    __slots__ = ("interval", "slots")
+    __slots__ = ("first", "fractions", "interval", "last", "slots")
 
     def __init__(self) -> None:
         self.interval = 1  # seconds
         self.slots: dict[int, Histogram] = {}
+        self.first, self.last = math.inf, -math.inf
+        self.fractions = False  # moments are finer than a second
 
     def add(self, moment: float, value: float) -> None:
         """Counts `value` at `moment` (seconds since epoch, in any order). Raises ValueError for no sample."""
@@ -28,6 +31,12 @@ class Timeline:
                 self._widen()
         else:
             histogram.add(value)
+        if moment < self.first:
+            self.first = moment
+        if moment > self.last:
+            self.last = moment
+        if not self.fractions and moment % 1:
+            self.fractions = True
 
     def whole(self) -> Histogram:
         """All samples in one histogram."""
@@ -39,11 +48,14 @@ class Timeline:
             yield slot * self.interval, self.slots[slot]
 
     @property
-    def span(self) -> tuple[int, int] | None:
-        """[start of the first slot, end of the last one); None without samples."""
+    def span(self) -> tuple[float, float] | None:
+        """From the first to the last sample, at least a second; None without samples.
+
+        Where moments are whole seconds the last second counts whole: a rate over the span is then at most too low.
+        """
         if not self.slots:
             return None
-        return min(self.slots) * self.interval, (max(self.slots) + 1) * self.interval
+        return self.first, max(self.last if self.fractions else self.last + 1, self.first + 1)
 
     def _widen(self) -> None:
         while len(self.slots) > MOST_SLOTS:

@@ -172,6 +172,62 @@ def test_broken_lines_are_counted_and_skipped(tmp_path: Path) -> None:
     assert run.metrics["http_req_duration"].values["count"] == 2
 
 
+def test_a_quote_that_is_never_closed_costs_its_own_line_only(tmp_path: Path) -> None:
+    broken = f'http_req_duration,{START},5.0,"oops\n' + 'x"\ry,1,2\n'
+    good = "".join(f"http_req_duration,{START + n},5.0,ok\n" for n in range(20_000))
+    (tmp_path / "traces.csv").write_text("metric_name,timestamp,metric_value,check\n" + broken + good)
+    run = read(tmp_path)
+    assert run.metrics["http_req_duration"].values["count"] == 20_001
+    assert [row["line"] for row in run.problems.rows] == [3]
+
+
+def test_a_time_that_cannot_be_leaves_the_length_of_the_run_alone(tmp_path: Path) -> None:
+    rows = [f"http_reqs,{START + n},1000\n" for n in range(10)] + ["http_reqs,17,1000\n", "http_reqs,9e18,1000\n"]
+    (tmp_path / "traces.csv").write_text("metric_name,timestamp,metric_value\n" + "".join(rows))
+    run = read(tmp_path, "rate>900")
+    assert (run.judged[0].value, run.problems.count) == (1000.0, 2)
+
+
+def test_a_stated_rate_that_the_samples_do_not_bear_out_is_a_contradiction(tmp_path: Path) -> None:
+    stated = {"http_reqs": {"type": "counter", "contains": "default", "values": {"count": 100_000, "rate": 10_000.0}}}
+    summary = {"metrics": stated, "state": {"testRunDurationMs": 9_500.0}}
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    rows = [f"http_reqs,{START + n},1000\n" for n in range(10)]
+    (tmp_path / "traces.csv").write_text("metric_name,timestamp,metric_value\n" + "".join(rows))
+    run = read(tmp_path, "rate>1050")
+    assert run.judged[0].verdict is Verdict.KEPT  # times in whole seconds: the summary knows the length better
+    assert {(row["aggregate"], row["stated"]) for row in run.contradictions} == {("count", 100_000), ("rate", 10_000)}
+
+
+def test_thresholds_of_the_summary_are_judged_though_nobody_asked(tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_bytes(handle_summary(12.0, ok=True))
+    traces(tmp_path, [4.0] * 100)
+    asked, own = read(tmp_path, "kafka_writer_write_seconds: p(99)<100").judged
+    assert (asked.verdict, own.verdict, own.stated) == (Verdict.KEPT, Verdict.KEPT, True)
+    assert own.threshold == "kafka_writer_write_seconds: p(95)<10"
+    assert len(read(tmp_path, "p95<10").judged) == 1
+
+
+def test_of_two_files_of_a_kind_the_first_counts(tmp_path: Path) -> None:
+    traces(tmp_path, [4.0] * 10)
+    (tmp_path / "traces.csv.gz").write_bytes(gzip.compress((tmp_path / "traces.csv").read_bytes()))
+    run = read(tmp_path)
+    assert run.metrics["kafka_writer_write_seconds"].values["count"] == 10
+    assert "has been read already" in str(run.problems.rows[0]["text"])
+
+
+def test_progress_of_a_packed_file_stays_within_its_size(tmp_path: Path) -> None:
+    rows = "timestamp,latency_ms\n" + "".join(f"{START + n % 60},{n % 7}\n" for n in range(300_000))
+    (tmp_path / "traces.csv.gz").write_bytes(gzip.compress(rows.encode()))
+    told: list[tuple[int, int]] = []
+    read_run(
+        {"traces.csv.gz": tmp_path / "traces.csv.gz"}, [], lambda name, read, whole: told.append((read, whole))
+    )
+    assert len(told) > 2
+    assert all(0 < part <= whole for part, whole in told)
+    assert [part for part, _ in told] == sorted(part for part, _ in told)
+
+
 def test_own_traces_may_be_packed_and_cut_off(tmp_path: Path) -> None:
     rows = "timestamp,latency_ms,messages\n" + "".join(f"{START + n},{n % 7},100\n" for n in range(5000))
     packed = gzip.compress(rows.encode())
