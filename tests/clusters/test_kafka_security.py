@@ -41,6 +41,7 @@ PLAIN = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_
 # What docs/kafka-permissions.md asks for, and nothing else.
 RIGHTS = (
     (ResourceType.BROKER, "kafka-cluster", AclOperation.DESCRIBE),
+    (ResourceType.BROKER, "kafka-cluster", AclOperation.DESCRIBE_CONFIGS),
     (ResourceType.GROUP, "*", AclOperation.DESCRIBE),
     (ResourceType.TOPIC, "*", AclOperation.DESCRIBE),
     (ResourceType.TOPIC, "*", AclOperation.DESCRIBE_CONFIGS),
