@@ -183,7 +183,9 @@ def _measured(
 
 
 def _contradictions(stated: Metric, measured: Metric) -> list[dict[str, Any]]:
-    compared = [name for name in stated.values if name.startswith("p(") or name in ("avg", "med", "max", "count", "rate")]
+    compared = [
+        name for name in stated.values if name.startswith("p(") or name in ("avg", "med", "max", "count", "rate")
+    ]
     return [
         {"metric": stated.name, "aggregate": name, "stated": stated.values[name], "measured": measured.values[name]}
         for name in compared

@@ -20,6 +20,7 @@ from clusters.models.health import (
     SignalState,
     TopicHealth,
 )
+from clusters.models.load_tests import LoadTest
 from clusters.models.rejections import (
     Rejection,
     RejectionBatch,
@@ -41,6 +42,7 @@ __all__ = [
     "Finding",
     "HealthEvent",
     "HealthSettings",
+    "LoadTest",
     "PlatformSloCount",
     "PollRun",
     "Rejection",
