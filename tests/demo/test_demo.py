@@ -57,11 +57,19 @@ class Demo:
         env = {name: value for name, value in self.env.items() if name != "PORT"} | {"DEMO": "1"}
         return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=True).stdout
 
-    def groups(self, token: str) -> dict[str, Any]:
-        url = f"http://127.0.0.1:{self.port}/api/v1/clusters/demo/groups?limit=100"
+    def items(self, token: str, path: str) -> list[dict[str, Any]]:
+        url = f"http://127.0.0.1:{self.port}/api/v1/{path}"
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - the address is the line above
-            return {item["group"]: item for item in json.load(answer)["items"]}
+            found: list[dict[str, Any]] = json.load(answer)["items"]
+            return found
+
+    def groups(self, token: str) -> dict[str, Any]:
+        return {item["group"]: item for item in self.items(token, "clusters/demo/groups?limit=100")}
+
+    def refused(self, token: str) -> set[tuple[str, str | None]]:
+        """Kind and client of every rejection that the portal shows."""
+        return {(item["kind"], item["client"]) for item in self.items(token, "rejections?limit=100")}
 
     def processes(self) -> list[int]:
         """Everything that runs with this data directory in its environment."""
@@ -78,8 +86,10 @@ class Demo:
 
 @pytest.fixture
 def demo(kafka: KafkaCluster, tmp_path: Path) -> Iterator[Demo]:
-    """With the jars of this checkout, so that nothing is fetched."""
-    (tmp_path / "kafka").symlink_to(KAFKA_VAR / "kafka")
+    """With the jars of this checkout, so that nothing is fetched twice."""
+    for name in ("kafka", "registry", "maven"):
+        (KAFKA_VAR / name).mkdir(exist_ok=True)
+        (tmp_path / name).symlink_to(KAFKA_VAR / name)
     demo = Demo(tmp_path)
     yield demo
     for pid in demo.processes():
@@ -104,6 +114,12 @@ def test_demo_runs_to_a_true_board_is_acted_upon_and_leaves_nothing_behind(demo:
     assert "Started again: broker 2." in demo.manage("demo", "restore")
     assert wait_until(lambda: demo.groups(token)["risk-engine"]["members"] == 3, seconds=90, step_seconds=0.5)
 
+    expected = {("acl", "Brightwater Securities"), ("authentication", None)}
+    assert wait_until(lambda: expected <= demo.refused(token), seconds=120, step_seconds=1)
+    told = demo.manage("demo", "rotate-certificates", "3")
+    assert "Broker 3: " in told
+    assert "Broker 1: " not in told
+
     for number in (signal.SIGTERM, signal.SIGINT):
         process.send_signal(number)
         process.wait(90)  # on an idle machine far less: tests of the supervisor hold its patience under 10 s
@@ -114,7 +130,13 @@ def test_demo_runs_to_a_true_board_is_acted_upon_and_leaves_nothing_behind(demo:
 
 def test_commands_without_a_running_demo_say_so(tmp_path: Path) -> None:
     env = os.environ | {"DJANGO_SETTINGS_MODULE": "ops_portal.settings.base", "PORTAL_VAR": str(tmp_path)}
-    for words in (["status"], ["crash-consumer", "risk-engine"], ["kill-broker", "1"], ["restore"]):
+    for words in (
+        ["status"],
+        ["crash-consumer", "risk-engine"],
+        ["kill-broker", "1"],
+        ["rotate-certificates"],
+        ["restore"],
+    ):
         answer = subprocess.run(
             [sys.executable, "manage.py", "demo", *words],
             cwd=ROOT,
