@@ -38,7 +38,7 @@ def scrape(port: int) -> str:
 def recorded(kafka: KafkaCluster, agent: Path) -> Iterator[int]:
     """A JVM that shows the recorded beans through the agent; the port."""
     port = free_ports(1)[0]
-    command = [
+    command: list[str | Path] = [
         kafka.home.java,
         f"-javaagent:{agent}=127.0.0.1:{port}:{RULES}",
         HERE / "BeanServer.java",
