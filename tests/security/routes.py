@@ -118,6 +118,20 @@ ROUTES: dict[str, Route] = {
         OPERATIONS, _args(cluster="north", kind="lag"), absent=_args(cluster="north", kind="nothing")
     ),
     "clusters:findings": Route(OPERATIONS),
+    "clusters:certificates": Route(ANYBODY_IN, queries=("", "cluster=north", "cluster=nowhere")),
+    "clusters:certificate-detail": Route(ANYBODY_IN, absent=_args(cluster="north", pk=2**40)),
+    "clusters:certificate-change": Route(SETTERS, absent=_args(cluster="north", pk=2**40), post=True),
+    "clusters:certificate-manage": Route(SETTERS, _NORTH, absent=_NOWHERE),
+    "clusters:certificate-upload": Route(SETTERS, _NORTH, absent=_NOWHERE, post=True),
+    "clusters:certificate-endpoint-add": Route(SETTERS, _NORTH, absent=_NOWHERE, post=True),
+    "clusters:certificate-by-hand": Route(SETTERS, _NORTH, absent=_NOWHERE, post=True),
+    "clusters:certificate-key-enter": Route(SETTERS, _NORTH, absent=_NOWHERE, post=True),
+    "clusters:certificate-policy": Route(SETTERS, _NORTH, absent=_NOWHERE, post=True),
+    "clusters:certificate-rotations": Route(OPERATIONS, _NORTH, absent=_NOWHERE),
+    "clusters:certificate-entry-remove": Route(
+        SETTERS, absent=_args(cluster="north", what="file", pk=2**40), post=True
+    ),
+    "clusters:listener-probe": Route(OPERATIONS, absent=_args(cluster="north", pk=2**40), post=True),
     "clusters:rejections": Route(ANYBODY_IN, queries=("", "q=south", "client=Southbank+Trading", "period=7d")),
     "clusters:rejections-csv": Route(ANYBODY_IN, queries=("", "client=Southbank+Trading")),
     "clusters:rejection-detail": Route(
@@ -208,6 +222,12 @@ ROUTES: dict[str, Route] = {
     ),
     "api:cluster_events": Route(OPERATIONS, _NORTH, absent=_NOWHERE, queries=("", "kind=broker_down")),
     "api:platform_slos": Route(OPERATIONS, _NORTH, absent=_NOWHERE),
+    "api:certificates": Route(ANYBODY_IN, _NORTH, absent=_NOWHERE, queries=("", "q=south", "sort=-band", "kind=client")),
+    "api:certificates_ics": Route(ANYBODY_IN),
+    "api:certificates_csv": Route(ANYBODY_IN),
+    "api:rotations": Route(OPERATIONS, _NORTH, absent=_NOWHERE),
+    "api:keys": Route(ANYBODY_IN, _NORTH, absent=_NOWHERE),
+    "api:key_record": Route(SETTERS, _NORTH, absent=_NOWHERE, post=True),
     "api:rejections": Route(ANYBODY_IN, queries=("", "q=south", "q=1", "client=Southbank+Trading", "sort=client")),
     "api:schemas": Route(ANYBODY_IN, queries=("", "q=south", "cluster=north")),
     "api:schema_check": Route(
@@ -233,5 +253,6 @@ VIEWS: dict[str, tuple[frozenset[str], dict[str, Any], dict[str, Any] | None]] =
     ),
     "ops.sources": (OPERATIONS, {}, None),
     "clusters.health": (OPERATIONS, {"cluster": "north"}, None),
+    "clusters.certificates": (ANYBODY_IN, {"cluster": "north"}, None),
     "clusters.rejections": (ANYBODY_IN, {"cluster": "north"}, None),
 }
