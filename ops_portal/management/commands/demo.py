@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -14,6 +14,9 @@ from ops_portal.demo.topology import BROKERS, CLUSTER
 from ops_portal.lib import portal, rundir
 from ops_portal.lib.processes import wait_until
 from ops_portal.lib.supervisor import StartRefused, exit_with
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
 
 _WAIT_SECONDS = 180
 _SLOW_PACE = 0.3
@@ -232,7 +235,7 @@ class Command(BaseCommand):
             for number in range(1, BROKERS + 1)
         }
 
-    def _admin(self) -> scenarios.AdminClient:
+    def _admin(self) -> "AdminClient":
         return scenarios.admin_client(facts.load(settings.PORTAL_VAR).doors.plaintext)
 
     def _done(self, text: str) -> None:
