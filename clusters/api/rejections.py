@@ -27,6 +27,8 @@ from ops_portal.lib.api import (
     Listed,
     Repeated,
     Search,
+    body_of,
+    body_schema,
     moment,
     one_of,
     reply,
@@ -159,7 +161,7 @@ def rejections(
 @operation(Right.INGEST)
 def ingest_authorizer_log(
     request: HttpRequest,
-    cluster: Annotated[str, Query(max_length=63)],
+    cluster: Annotated[str, Query(max_length=63, description="Needed.")] = "",
     time_zone: Annotated[str, Query(max_length=64, description="Of times without an offset.")] = "UTC",
     batch: Annotated[str, Query(max_length=200, description="An id: the same id again is not counted again.")] = "",
     stream: Annotated[
@@ -190,10 +192,12 @@ def ingest_authorizer_log(
     response=IngestedBody,
     operation_id="ingest_rejections",
     summary="Refusals that a gateway or a client counts itself",
+    openapi_extra=body_schema(ReportBody),
 )
 @operation(Right.INGEST)
-def ingest_rejections(request: HttpRequest, body: ReportBody) -> HttpResponse:
+def ingest_rejections(request: HttpRequest) -> HttpResponse:
     """For schema checks of producers and gateways: who, what, why, how often, and the schema that was offered."""
+    body = body_of(request, ReportBody)
     names = {item.cluster for item in body.rejections if item.cluster}
     places = {name: _cluster(request, name) for name in sorted(names)}
     reports = [_report(item, places.get(item.cluster or "")) for item in body.rejections]

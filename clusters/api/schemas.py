@@ -9,14 +9,26 @@ from ninja import Field, Router, Schema
 from pydantic import ConfigDict
 
 from accounts.guards import operation
-from accounts.policies import may, scope_of
+from accounts.policies import may
 from accounts.roles import Right
 from clusters.gateways.registry import RegistryFailed
 from clusters.models import Cluster, SchemaSubject
-from clusters.selectors.schemas import check_clusters, subject_of_caller, subjects
+from clusters.selectors.schemas import clusters_of_subject, subjects
 from clusters.services import schemas as services
 from clusters.services.schemas import CheckResult
-from ops_portal.lib.api import DEFAULT_LIMIT, Contract, Cursor, Limit, Listed, Repeated, Search, reply, reply_page
+from ops_portal.lib.api import (
+    DEFAULT_LIMIT,
+    Contract,
+    Cursor,
+    Limit,
+    Listed,
+    Repeated,
+    Search,
+    body_of,
+    body_schema,
+    reply,
+    reply_page,
+)
 from ops_portal.lib.problems import RETRY_SECONDS, Problem, invalid
 
 if TYPE_CHECKING:
@@ -76,16 +88,18 @@ def schemas(
     response=CheckedBody,
     operation_id="schema_check",
     summary="May this schema be registered?",
+    openapi_extra=body_schema(CheckBody),
 )
 @operation(Right.SEE_LAG)
-def schema_check(request: HttpRequest, subject: str, body: CheckBody) -> HttpResponse:
+def schema_check(request: HttpRequest, subject: str) -> HttpResponse:
     """Asks the registry, changes nothing there, and keeps the offer so that a refusal can be explained.
 
     Whoever sees some clients only may check subjects of theirs, also ones that do not exist yet.
     """
-    place = _cluster(request, body.cluster)
-    if not subject or len(subject) > 500 or not subject_of_caller(request.user, place, subject):
+    if not subject or len(subject) > 500 or not clusters_of_subject(request.user, subject):
         raise Problem("not_found")
+    body = body_of(request, CheckBody)
+    place = _cluster(request, subject, body.cluster)
     try:
         result = services.schema_check(
             cluster=place, subject=subject, schema=body.offered_schema, schema_type=body.schema_type,
@@ -131,13 +145,13 @@ def subject_json(row: SchemaSubject) -> dict[str, Any]:
     }
 
 
-def _cluster(request: HttpRequest, name: str) -> Cluster:
-    """The cluster named, else the only one with a registry."""
-    found = check_clusters(request.user, name)
-    if not found and scope_of(request.user).everything:
-        raise invalid(cluster=f"there is no cluster named {name!r} with a schema registry" if name else "there is none")
-    if not found:
-        raise Problem("not_found")
+def _cluster(request: HttpRequest, subject: str, name: str) -> Cluster:
+    """The cluster named, else the only one where the subject may be checked."""
+    found = clusters_of_subject(request.user, subject)
+    if name:
+        found = [cluster for cluster in found if cluster.name == name]
+        if not found:
+            raise invalid(cluster=f"there is no cluster named {name!r} with a schema registry")
     if len(found) > 1:
         raise invalid(cluster="several clusters have a schema registry: name one")
     return found[0]

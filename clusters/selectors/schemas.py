@@ -86,13 +86,8 @@ def registries(user: Person) -> list[SchemaRegistry]:
     return list(rows.order_by("cluster__name"))
 
 
-def check_clusters(user: Person, name: str = "") -> list[Cluster]:
-    """Clusters with a registry against which this person may check schemas: the one named, else all."""
-    rows = clusters_visible(user).filter(schema_registry__isnull=False)
-    return list(rows.filter(name=name) if name else rows)
-
-
-def subject_of_caller(user: Person, cluster: Cluster, subject: str) -> bool:
-    """Whether somebody may ask about a subject, whether it exists or not: it is one of the own clients', or all are."""
+def clusters_of_subject(user: Person, subject: str) -> list[Cluster]:
+    """Clusters with a registry where somebody may ask about a subject, whether it exists or not: it is an own client's."""
     scope = scope_of(user)
-    return scope.everything or owners_on(cluster).of_subject(subject) in scope.client_ids
+    rows = clusters_visible(user).filter(schema_registry__isnull=False)
+    return [row for row in rows if scope.everything or owners_on(row).of_subject(subject) in scope.client_ids]

@@ -1,7 +1,7 @@
 """A small world that the browser tests look at: users, clients, a cluster in memory, polled when a test says so.
 
 `python -m tests.browser.world` migrates its database, writes the world and then obeys lines on its standard input:
-`step` polls once after some traffic, `stop GROUP` ends a group's commits, `join GROUP` adds a group. Each is answered by a
+`step` polls once after some traffic, `stop GROUP` ends a group's commits, `join GROUP` adds a group, `refuse` denies somebody new. Each is answered by a
 line of its own.
 """
 
@@ -21,6 +21,7 @@ from lag.collector import poll  # noqa: E402
 from ops_portal.lib.clock import as_datetime  # noqa: E402
 from ops_portal.lib.database import database_clock  # noqa: E402
 from ops_portal.lib.resilience import Deadline  # noqa: E402
+from tests.browser import refusals  # noqa: E402
 from tests.fake_kafka import FakeKafka, StandingClock  # noqa: E402
 
 PASSWORD = "a few plain words"
@@ -96,6 +97,7 @@ def main() -> None:
     world = World()
     for _ in range(3):
         world.step()
+    refusals.begin(world.cluster)
     say("ready")
     for line in sys.stdin:
         match line.split():
@@ -107,6 +109,8 @@ def main() -> None:
                 world.stopped.discard(group)
             case ["join", group]:
                 world.follow(group, "risk.alerts")
+            case ["refuse"]:
+                refusals.more(world.cluster)
         say(line.strip())
 
 

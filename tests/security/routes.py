@@ -234,11 +234,11 @@ ROUTES: dict[str, Route] = {
         ANYBODY_IN,
         _args(subject="ng-orders-value"),
         _args(subject="southbank-orders-value"),
-        _args(subject="nobody-value"),
         post=True,
+        status=frozenset({400}),
     ),
     "api:ingest_authorizer_log": Route(SETTERS, post=True),
-    "api:ingest_rejections": Route(SETTERS, post=True),
+    "api:ingest_rejections": Route(SETTERS, post=True, status=frozenset({400})),
     "api:token_refresh": Route(ANYBODY_IN, post=True, status=frozenset({200, 400})),
     "api:clients": Route(CLIENT_PEOPLE, queries=("", "q=south")),
 }

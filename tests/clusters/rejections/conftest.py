@@ -7,7 +7,10 @@ import pytest
 from accounts.models import Client, Ownership
 from clusters.models import Cluster
 from ops_portal.lib.database import database_clock
+from tests.api.conftest import call_as
 from tests.clusters.rejections.corpus import denied_line
+
+__all__ = ["call_as"]
 
 Firms = dict[str, Client]
 Line = Callable[..., str]

@@ -64,7 +64,7 @@ def fail_to_sign_in(kafka: SecuredKafka) -> None:
     producer.flush(5)
 
 
-def main(name: str, properties: dict[str, str]) -> None:
+def main(name: str, properties: dict[str, Any]) -> None:
     for group in GROUPS:
         _consume(properties, group)
     _produce(properties, name)
@@ -79,8 +79,9 @@ def main(name: str, properties: dict[str, str]) -> None:
 
 def _calls(admin: AdminClient, name: str) -> list[Callable[[], Any]]:
     secret = f"secret-of-{name}"
+    anything: Any = None
     wide = AclBindingFilter(
-        ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
+        ResourceType.ANY, anything, ResourcePatternType.ANY, anything, anything, AclOperation.ANY, AclPermissionType.ANY
     )
     rule = AclBinding(
         ResourceType.TOPIC,
@@ -113,7 +114,7 @@ def _calls(admin: AdminClient, name: str) -> list[Callable[[], Any]]:
     ]
 
 
-def _consume(properties: dict[str, str], group: str) -> None:
+def _consume(properties: dict[str, Any], group: str) -> None:
     consumer = Consumer(properties | {"group.id": group})
     try:
         consumer.subscribe([TRADES, "secret-1"])
@@ -123,7 +124,7 @@ def _consume(properties: dict[str, str], group: str) -> None:
         consumer.close()
 
 
-def _produce(properties: dict[str, str], name: str) -> None:
+def _produce(properties: dict[str, Any], name: str) -> None:
     for topic in (TRADES, "secret-1"):
         producer = Producer(properties | {"message.timeout.ms": 2000})
         with contextlib.suppress(BufferError):

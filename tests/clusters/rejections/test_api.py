@@ -1,0 +1,119 @@
+"""Rejections over HTTP: who may bring them in, who sees which, and what a wrong request is told."""
+
+from typing import Any
+
+import pytest
+
+from clusters.models import Cluster, Rejection, SchemaOffer
+from clusters.services.rejections import lines_ingest
+from tests.clusters.rejections.conftest import Firms, Line
+
+pytestmark = pytest.mark.django_db
+LOG, REPORTS = "/api/v1/ingest/authorizer-log", "/api/v1/ingest/rejections"
+
+
+def send(caller: Any, address: str, body: Any, kind: str = "application/json") -> Any:
+    return caller.post(address, body, content_type=kind)
+
+
+def test_lines_come_in_as_text_and_are_listed(call_as: Any, north: Cluster, firms: Firms, line: Line) -> None:
+    caller = call_as("sre")
+    answer = send(caller, f"{LOG}?cluster=north&batch=1", f"{line()}\n{line()}\nother line\n", "text/plain")
+    assert (answer.status_code, answer.json()) == (
+        200, {"taken": True, "position": None, "lines": 3, "rejections": 2, "passed": 1, "unread": 0},
+    )  # fmt: skip
+    assert send(caller, f"{LOG}?cluster=north&batch=1", line(), "text/plain").json()["taken"] is False
+    (item,) = caller.get("/api/v1/rejections").json()["items"]
+    assert set(item) == {
+        "id", "kind", "client", "principal", "cluster", "topic", "subject", "host", "listener", "operation", "rule", "fix",
+        "count", "first_at", "last_at",
+    }  # fmt: skip
+    assert (item["kind"], item["client"], item["topic"], item["count"], item["subject"]) == (
+        "acl", "Northgate Capital", "northgate-orders", 2, None,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ["client", "account-manager", "oncall", "lead"])
+def test_only_who_may_bring_them_in_does(call_as: Any, north: Cluster, role: str, line: Line) -> None:
+    caller = call_as(role)
+    assert send(caller, f"{LOG}?cluster=north", line(), "text/plain").status_code == 403
+    assert send(caller, REPORTS, {"rejections": [{"kind": "acl"}]}).status_code == 403
+    assert not Rejection.objects.exists()
+
+
+def test_a_client_s_people_get_their_own_only(call_as: Any, north: Cluster, firms: Firms, line: Line) -> None:
+    """Somebody else's attempt on the own topic is that somebody's; what is nobody's is for people who see all."""
+    lines_ingest(cluster=north, lines=[line(), line(principal="User:southbank-app"), line(principal="User:stranger")])
+    caller = call_as("client", [firms["northgate"]])
+    body = caller.get("/api/v1/rejections").json()
+    assert (body["total"], [item["principal"] for item in body["items"]]) == (1, ["User:northgate-feed"])
+    for query in ("q=southbank", "client=Southbank+Trading", "q=stranger"):
+        assert caller.get(f"/api/v1/rejections?{query}").json()["total"] == 0
+    assert call_as("sre").get("/api/v1/rejections").json()["total"] == 3
+
+
+def test_reports_bring_the_offered_schema(call_as: Any, north: Cluster, firms: Firms) -> None:
+    report = {
+        "kind": "schema", "cluster": "north", "subject": "northgate-trades-value", "rule": "field price is missing",
+        "count": 12, "offered_schema": '{"type": "string"}', "client": "Southbank Trading",
+    }  # fmt: skip
+    answer = send(call_as("admin"), REPORTS, {"batch": "r1", "rejections": [report, {"kind": "quota"}]})
+    assert answer.json()["rejections"] == 13
+    assert Rejection.objects.get(kind="schema").client == firms["southbank"]
+    assert SchemaOffer.objects.get().schema == '{"type": "string"}'
+
+
+@pytest.mark.parametrize(
+    ("address", "body", "kind", "status", "said"),
+    [
+        (f"{LOG}?cluster=nowhere", "x", "text/plain", 422, "cluster"),
+        (LOG, "x", "text/plain", 422, "cluster"),
+        (f"{LOG}?cluster=north&time_zone=Mars/Olympus", "x", "text/plain", 422, "time_zone"),
+        (f"{LOG}?cluster=north&time_zone=../etc/passwd", "x", "text/plain", 422, "time_zone"),
+        (f"{LOG}?cluster=north&stream=s&start=9&end=3", "x", "text/plain", 422, "end"),
+        (f"{LOG}?cluster=north", "{", "application/json", 400, "JSON"),
+        (REPORTS, "{", "application/json", 400, "JSON"),
+        (REPORTS, "[]", "application/json", 400, "JSON"),
+        (REPORTS, {"rejections": []}, "application/json", 422, "rejections"),
+        (REPORTS, {"rejections": [{"kind": "magic"}]}, "application/json", 422, "rejections.0.kind"),
+        (REPORTS, {"rejections": [{"kind": "acl", "colour": "red"}]}, "application/json", 422, "rejections.0.colour"),
+        (REPORTS, {"rejections": [{"kind": "acl", "count": 0}]}, "application/json", 422, "rejections.0.count"),
+        (REPORTS, {"rejections": [{"kind": "acl", "cluster": "nowhere"}]}, "application/json", 422, "cluster"),
+    ],
+)  # fmt: skip
+def test_a_wrong_request_is_told_what_is_wrong(
+    call_as: Any,
+    north: Cluster,
+    address: str,
+    body: Any,
+    kind: str,
+    status: int,
+    said: str,
+) -> None:
+    answer = send(call_as("sre"), address, body, kind)
+    assert answer.status_code == status
+    assert said in answer.content.decode()
+    assert not Rejection.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("query", "principals"),
+    [
+        ("kind=acl", 3), ("kind=schema", 0), ("q=SOUTHBANK", 1), ("from=-1h", 3), ("to=-1d", 0), ("limit=1", 3),
+        ("sort=principal", 3), ("sort=-count&limit=2", 3),
+    ],
+)  # fmt: skip
+def test_filters_and_pages(
+    call_as: Any,
+    north: Cluster,
+    line: Line,
+    query: str,
+    principals: int,
+) -> None:
+    lines_ingest(cluster=north, lines=[line(principal=f"User:{name}-a") for name in ("northgate", "southbank", "x")])
+    caller, cursor, found = call_as("sre"), "", 0
+    while cursor is not None:
+        body = caller.get(f"/api/v1/rejections?{query}&cursor={cursor}").json()
+        found += len(body["items"])
+        cursor = body["next_cursor"]
+    assert found == body["total"] == principals
