@@ -28,6 +28,7 @@ from clusters.models import (
 )
 from ops_portal.lib.clock import as_datetime
 from ops_portal.lib.database import database_clock
+from ops_portal.lib.units import is_stale
 
 SOURCE_KIND = "certificates"
 
@@ -384,6 +385,33 @@ def key_of(user: Person, cluster: str, pk: int) -> ServiceKey | None:
     if not any(row.id == pk for row in keys(user, cluster)):
         return None
     return ServiceKey.objects.filter(pk=pk, removed_at__isnull=True).first()
+
+
+def certificate_days() -> list[tuple[float, str, str, str, str]]:
+    """(days left, cluster, listener, serial, kind) for /metrics: by listener while its chain is fresh, else without one."""
+    at = now()
+    periods = dict(Source.objects.filter(kind=SOURCE_KIND).values_list("cluster_id", "period_seconds"))
+    rows = Certificate.objects.filter(removed_at__isnull=True, cluster__removed_at__isnull=True).select_related(
+        "cluster"
+    )
+    by_print = {(row.cluster_id, row.fingerprint): row for row in rows if row.fingerprint}
+    served: set[int] = set()
+    found: set[tuple[float, str, str, str, str]] = set()
+    addresses = TlsAddress.objects.filter(listener__removed_at__isnull=True, read_at__isnull=False)
+    for address in addresses.select_related("listener"):
+        cluster_id = address.listener.cluster_id
+        age = (at - address.read_at).total_seconds() if address.read_at else None
+        fresh = not is_stale(age, periods.get(cluster_id, 900))
+        for row in (by_print[cluster_id, one] for one in address.chain if (cluster_id, one) in by_print):
+            served.add(row.pk)
+            if fresh:
+                found.add(_days(row, at, str(address.listener)))
+    found |= {_days(row, at, "") for row in rows if row.pk not in served}
+    return sorted(found, key=lambda one: one[1:])
+
+
+def _days(row: Certificate, at: datetime, listener: str) -> tuple[float, str, str, str, str]:
+    return expiry.days_left(row.not_after, at), row.cluster.name, listener, row.serial or row.subject, row.kind
 
 
 def nearest_expiry(cluster: Cluster) -> CertificateRow | None:

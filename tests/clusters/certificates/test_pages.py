@@ -9,8 +9,16 @@ from django.test import Client as Browser
 from django.utils.html import escape
 
 from accounts.models import AuditEntry, Client, Membership, Ownership, User
-from clusters import tasks
-from clusters.models import Certificate, CertificateFile, CertificatePolicy, Rotation, ServiceKey, TlsListener
+from clusters import exporter, tasks
+from clusters.models import (
+    Certificate,
+    CertificateFile,
+    CertificatePolicy,
+    Rotation,
+    ServiceKey,
+    TlsAddress,
+    TlsListener,
+)
 from clusters.services import certificates as services
 from tests.clusters.certificates.conftest import World
 from tests.clusters.certificates.make import CLIENT
@@ -212,3 +220,12 @@ def test_names_from_certificates_are_text_and_nothing_else(world: World) -> None
     page = browser().get("/certificates").content.decode()
     assert evil not in page
     assert escape(evil)[:20] in page
+
+
+def test_metrics_tell_the_days_left_by_listener_and_serial_while_they_are_fresh(served: World) -> None:
+    port, leaf = served.kafka.ports[1], Certificate.objects.get(common_name="kafka-1")
+    line = f'ops_portal_certificate_days_left{{cluster="north",listener="127.0.0.1:{port}",serial="{leaf.serial}",kind="broker"}} 79.'
+    assert line in exporter.exposition().decode()
+    assert 'kind="root"' in exporter.exposition().decode()
+    TlsAddress.objects.update(read_at=NOW - DAY)
+    assert f"127.0.0.1:{port}" not in exporter.exposition().decode()
