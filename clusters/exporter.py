@@ -5,10 +5,15 @@ from collections.abc import Callable, Iterator
 from accounts.models import Client
 from clusters.models import Cluster, RejectionTotal
 from clusters.rejections.types import Kind
+from clusters.selectors.certificates import certificate_days
 from ops_portal.lib.exposition import labelled
 
 # Name -> type, help text.
 METRICS = {
+    "ops_portal_certificate_days_left": (
+        "gauge",
+        "Days until a certificate ends, negative after it, by the listener that serves it; listener is empty for others.",
+    ),
     "ops_portal_rejections_total": (
         "counter",
         "Refusals counted for a client; no client = of principals that none owns.",
@@ -44,4 +49,19 @@ def _rejections() -> Iterator[str]:
                     )
 
 
-_SERIES: dict[str, Callable[[], Iterator[str]]] = {"ops_portal_rejections_total": _rejections}
+def _certificates() -> Iterator[str]:
+    """Every certificate of each chain that is served, and what is known without being served. What was not read lately is absent."""
+    for days, cluster, listener, serial, kind in certificate_days():
+        yield labelled(
+            "ops_portal_certificate_days_left",
+            round(days, 4),
+            cluster=cluster,
+            listener=listener,
+            serial=serial,
+            kind=kind,
+        )
+
+
+_SERIES: dict[str, Callable[[], Iterator[str]]] = {
+    "ops_portal_certificate_days_left": _certificates,
+    "ops_portal_rejections_total": _rejections}
