@@ -14,6 +14,7 @@ METRICS = {
         "gauge",
         "Days until a certificate ends, negative after it, by the listener that serves it; listener is empty for others.",
     ),
+    "ops_portal_certificate_lifetime_days": ("gauge", "Days from the beginning to the end of a certificate."),
     "ops_portal_rejections_total": (
         "counter",
         "Refusals counted for a client; no client = of principals that none owns.",
@@ -51,17 +52,19 @@ def _rejections() -> Iterator[str]:
 
 def _certificates() -> Iterator[str]:
     """Every certificate of each chain that is served, and what is known without being served. What was not read lately is absent."""
-    for days, cluster, listener, serial, kind in certificate_days():
-        yield labelled(
-            "ops_portal_certificate_days_left",
-            round(days, 4),
-            cluster=cluster,
-            listener=listener,
-            serial=serial,
-            kind=kind,
-        )
+    for days, _, cluster, listener, serial, kind in certificate_days():
+        name = "ops_portal_certificate_days_left"
+        yield labelled(name, round(days, 4), cluster=cluster, listener=listener, serial=serial, kind=kind)
+
+
+def _lifetimes() -> Iterator[str]:
+    """The same certificates: a rule must not alarm earlier than a third of the lifetime before the end."""
+    for _, lifetime, cluster, listener, serial, kind in certificate_days():
+        name = "ops_portal_certificate_lifetime_days"
+        yield labelled(name, round(lifetime, 4), cluster=cluster, listener=listener, serial=serial, kind=kind)
 
 
 _SERIES: dict[str, Callable[[], Iterator[str]]] = {
     "ops_portal_certificate_days_left": _certificates,
+    "ops_portal_certificate_lifetime_days": _lifetimes,
     "ops_portal_rejections_total": _rejections}
