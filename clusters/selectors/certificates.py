@@ -387,8 +387,8 @@ def key_of(user: Person, cluster: str, pk: int) -> ServiceKey | None:
     return ServiceKey.objects.filter(pk=pk, removed_at__isnull=True).first()
 
 
-def certificate_days() -> list[tuple[float, str, str, str, str]]:
-    """(days left, cluster, listener, serial, kind) for /metrics: by listener while its chain is fresh, else without one."""
+def certificate_days() -> list[tuple[float, float, str, str, str, str]]:
+    """(days left, lifetime in days, cluster, listener, serial, kind) for /metrics: by listener while its chain is fresh, else without one."""
     at = now()
     periods = dict(Source.objects.filter(kind=SOURCE_KIND).values_list("cluster_id", "period_seconds"))
     rows = Certificate.objects.filter(removed_at__isnull=True, cluster__removed_at__isnull=True).select_related(
@@ -396,7 +396,7 @@ def certificate_days() -> list[tuple[float, str, str, str, str]]:
     )
     by_print = {(row.cluster_id, row.fingerprint): row for row in rows if row.fingerprint}
     served: set[int] = set()
-    found: set[tuple[float, str, str, str, str]] = set()
+    found: set[tuple[float, float, str, str, str, str]] = set()
     addresses = TlsAddress.objects.filter(listener__removed_at__isnull=True, read_at__isnull=False)
     for address in addresses.select_related("listener"):
         cluster_id = address.listener.cluster_id
@@ -407,11 +407,12 @@ def certificate_days() -> list[tuple[float, str, str, str, str]]:
             if fresh:
                 found.add(_days(row, at, str(address.listener)))
     found |= {_days(row, at, "") for row in rows if row.pk not in served}
-    return sorted(found, key=lambda one: one[1:])
+    return sorted(found, key=lambda one: one[2:])
 
 
-def _days(row: Certificate, at: datetime, listener: str) -> tuple[float, str, str, str, str]:
-    return expiry.days_left(row.not_after, at), row.cluster.name, listener, row.serial or row.subject, row.kind
+def _days(row: Certificate, at: datetime, listener: str) -> tuple[float, float, str, str, str, str]:
+    left, lifetime = expiry.days_left(row.not_after, at), expiry.days_left(row.not_after, row.not_before)
+    return left, lifetime, row.cluster.name, listener, row.serial or row.subject, row.kind
 
 
 def nearest_expiry(cluster: Cluster) -> CertificateRow | None:
