@@ -67,4 +67,5 @@ def _lifetimes() -> Iterator[str]:
 _SERIES: dict[str, Callable[[], Iterator[str]]] = {
     "ops_portal_certificate_days_left": _certificates,
     "ops_portal_certificate_lifetime_days": _lifetimes,
-    "ops_portal_rejections_total": _rejections}
+    "ops_portal_rejections_total": _rejections,
+}
