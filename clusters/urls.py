@@ -3,10 +3,14 @@
 from django.urls import path
 
 from clusters import admin
-from clusters.views import certificates, findings, polling, rejections, schemas
+from clusters.views import certificates, findings, health, polling, rejections, schemas
 
 app_name = "clusters"
 urlpatterns = [
+    path("clusters", health.health_list, name="health"),
+    path("clusters/<slug:cluster>", health.health_detail, name="health-detail"),
+    path("clusters/<slug:cluster>/signals/<slug:signal>/figure", health.signal_figure, name="health-figure"),
+    path("targets", health.targets, name="targets"),
     path("sources", polling.source_list, name="sources"),
     path("sources/<slug:cluster>/<slug:kind>", polling.source_detail, name="source-detail"),
     path("findings", findings.finding_list, name="findings"),

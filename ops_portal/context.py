@@ -38,6 +38,8 @@ PLACES = (
     Place("Events", "activity", "lag:events", Right.SEE_LAG, 4, key="e"),
     Place("SLOs", "slo", "lag:slos", Right.SEE_LAG, 0, ("lag:slo",)),
     Place("Certificates", "certificate", "clusters:certificates", Right.SEE_LAG, 0, ("clusters:certificate",), "c"),
+    Place("Brokers", "cluster", "clusters:health", Right.SEE_CLUSTERS, 0, ("clusters:health",), "k"),
+    Place("Targets", "chart", "clusters:targets", Right.SEE_CLUSTERS),
     Place("Rejections", "ban", "clusters:rejections", Right.SEE_LAG, 0, ("clusters:rejection",), "r"),
     Place("Schemas", "schema", "clusters:schemas", Right.SEE_LAG, 0, ("clusters:schema",)),
     Place("Findings", "finding", "clusters:findings", Right.SEE_FINDINGS, key="f"),

@@ -40,7 +40,9 @@ function replace(part, fresh) {
   if (!other || part.contains(document.activeElement)) return;
   if (other.innerHTML !== part.dataset.was) {
     part.dataset.was = other.innerHTML;
+    const open = [...part.querySelectorAll("details[open][id]")].map((fold) => fold.id);
     part.innerHTML = other.innerHTML;
+    for (const id of open) document.getElementById(id)?.setAttribute("open", "");
   }
   if (other.dataset.state !== undefined) part.dataset.state = other.dataset.state;
 }

@@ -118,6 +118,15 @@ ROUTES: dict[str, Route] = {
         OPERATIONS, _args(cluster="north", kind="lag"), absent=_args(cluster="north", kind="nothing")
     ),
     "clusters:findings": Route(OPERATIONS),
+    "clusters:health": Route(OPERATIONS),
+    "clusters:health-detail": Route(OPERATIONS, _NORTH, absent=_NOWHERE),
+    "clusters:health-figure": Route(
+        OPERATIONS,
+        _args(cluster="north", signal="offline_partitions"),
+        absent=_args(cluster="north", signal="nothing"),
+        queries=("", "range=24h", "range=none"),
+    ),
+    "clusters:targets": Route(OPERATIONS),
     "clusters:certificates": Route(ANYBODY_IN, queries=("", "cluster=north", "cluster=nowhere")),
     "clusters:certificate-detail": Route(ANYBODY_IN, absent=_args(cluster="north", pk=2**40)),
     "clusters:certificate-change": Route(SETTERS, absent=_args(cluster="north", pk=2**40), post=True),
