@@ -14,7 +14,7 @@ from tests.browser.conftest import Site, Visit
 AXE = Path(__file__).resolve().parents[2] / "node_modules/axe-core/axe.min.js"
 PAGES = (
     "/", "/lag/demo", "/lag/demo/groups/risk-engine", "/lag/demo/groups/risk-engine/settings", "/topics",
-    "/topics/demo/risk.alerts", "/events", "/slos", "/slos/add", "/sources", "/sources/demo/lag", "/findings", "/rejections", "/rejections/1",
+    "/topics/demo/risk.alerts", "/events", "/slos", "/slos/add", "/sources", "/sources/demo/lag", "/findings", "/certificates", "/certificates/demo/add", "/certificates/demo/rotations", "/certificates/demo/1", "/rejections", "/rejections/1",
     "/schemas", "/schemas/1", "/clients", "/docs",
     "/patterns", "/account", "/nothing-here",
 )  # fmt: skip

@@ -22,6 +22,7 @@ from ops_portal.lib.clock import as_datetime  # noqa: E402
 from ops_portal.lib.database import database_clock  # noqa: E402
 from ops_portal.lib.resilience import Deadline  # noqa: E402
 from tests.browser import refusals  # noqa: E402
+from tests.browser.certificates_world import certificates  # noqa: E402
 from tests.fake_kafka import FakeKafka, StandingClock  # noqa: E402
 
 PASSWORD = "a few plain words"
@@ -98,6 +99,7 @@ def main() -> None:
     for _ in range(3):
         world.step()
     refusals.begin(world.cluster)
+    certificates(world.cluster)
     say("ready")
     for line in sys.stdin:
         match line.split():
