@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 INCOMPATIBLE_SECONDS = 30.0
 _RETRY_SECONDS = 2.0
-_API = "/apis/ccompat/v7"
+API = "/apis/ccompat/v7"  # where the registry speaks as Confluent's does
 _TYPE = "application/vnd.schemaregistry.v1+json"
 
 
@@ -74,7 +74,7 @@ def call(url: str, method: str, path: str, body: Mapping[str, Any] | None = None
     link = http.client.HTTPConnection(urlsplit(url).netloc, timeout=5)
     with contextlib.closing(link):
         content = None if body is None else orjson.dumps(body)
-        link.request(method, f"{_API}{path}", content, {"Content-Type": _TYPE, "User-Agent": agent})
+        link.request(method, f"{API}{path}", content, {"Content-Type": _TYPE, "User-Agent": agent})
         answer = link.getresponse()
         found = orjson.loads(answer.read() or b"{}")
         return Answer(answer.status, found if isinstance(found, dict) else {})

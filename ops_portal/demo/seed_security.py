@@ -11,6 +11,7 @@ from clusters.expiry import Kind
 from clusters.models import Certificate, Cluster, SchemaRegistry, ServiceKey
 from clusters.services.certificates.entries import certificate_by_hand, key_record
 from clusters.services.schemas import registry_set
+from ops_portal.demo import schemas
 from ops_portal.demo.facts import Facts
 
 _TOKEN_HOURS = 24 * 30
@@ -26,8 +27,9 @@ _BALANCER = "stream.kafka.example"
 def seed_security(cluster: Cluster, sre: User, facts: Facts) -> None:
     """Safe to repeat; what is there already stays."""
     known = SchemaRegistry.objects.filter(cluster=cluster).values_list("url", flat=True).first()
-    if facts.registry_url and known != facts.registry_url:
-        registry_set(cluster=cluster, url=facts.registry_url, acting_user=sre)
+    url = f"{facts.registry_url}{schemas.API}"
+    if facts.registry_url and known != url:
+        registry_set(cluster=cluster, url=url, acting_user=sre)
     _keys(cluster, sre)
     _certificate_elsewhere(cluster, sre)
     _shipper_token(facts, sre)

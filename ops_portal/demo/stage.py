@@ -42,6 +42,7 @@ def run() -> None:
         portal.refuse_taken_port(host, port)
         cluster = _kafka(supervisor, own_disks)
         os.environ.setdefault("CERTIFICATE_PATHS", ",".join(_certificate_files(var)))
+        os.environ.setdefault("CERTIFICATE_PERIOD_SECONDS", "60")  # a rotation is to be seen while one looks
         watched = monitoring.plan(
             var, BROKERS, java=cluster.home.java, say=lambda text: supervisor.say(f"Monitoring: {text}")
         )
