@@ -17,6 +17,7 @@ from ops_portal.lib.resilience import Deadline
 
 MOST_BYTES = 8 * 1024 * 1024
 MOST_VERSIONS_CHECKED = 50
+APICURIO_PATH = "/apis/ccompat/v7"
 _CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 
 
@@ -61,8 +62,21 @@ class Registry:
         self.requests = 0
 
     def subjects(self) -> list[str]:
-        """Names of all subjects, sorted. Raises RegistryFailed."""
-        return sorted(str(name) for name in self._list("/subjects"))
+        """Names of all subjects, sorted; and which address they are under, where only the server was named.
+
+        Call it before anything else: under a wrong address every subject would seem to be absent. Raises RegistryFailed.
+        """
+        try:
+            return sorted(str(name) for name in self._list("/subjects"))
+        except RegistryFailed as failure:
+            if failure.code not in {"http_404", "form"} or self._url.endswith(APICURIO_PATH):
+                raise
+            given, self._url = self._url, self._url + APICURIO_PATH
+            try:
+                return sorted(str(name) for name in self._list("/subjects"))
+            except RegistryFailed:
+                self._url = given
+                raise failure from None
 
     def versions(self, subject: str) -> list[int]:
         """Version numbers, ascending; empty for a subject that is not there. Raises RegistryFailed."""
@@ -129,7 +143,7 @@ class Registry:
         """The JSON at a path; `absent` for 404, where that is given."""
         answer = self._call("GET", path)
         body = self._body(answer)
-        if answer.status == 404 and absent is not ...:
+        if answer.status == 404 and absent is not ... and isinstance(body, dict) and "error_code" in body:
             return absent
         if answer.status != 200:
             raise self._refused(answer.status, body)

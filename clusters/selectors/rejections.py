@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.policies import Person, Scope, may, scope_of
 from accounts.roles import Right
-from clusters.models import Rejection, RejectionFeed
+from clusters.models import Rejection, RejectionFeed, TlsListener
 from clusters.rejections.fix import fix_of
 from clusters.rejections.types import Kind, Origin, Rejected
 
@@ -107,7 +107,18 @@ def rejection_by_id(user: Person, pk: int) -> Rejection | None:
 
 def rejection_rows(rows: Iterable[Rejection]) -> list[RejectionRow]:
     """The contract's fields of series that `rejections` has given out."""
-    return [_row(row) for row in rows]
+    found = list(rows)
+    names = _listener_names(found)
+    return [_row(row, names.get((row.cluster_id, row.listener), row.listener)) for row in found]
+
+
+def _listener_names(rows: list[Rejection]) -> dict[tuple[int | None, str], str]:
+    """(cluster, port as text) -> name and port, as far as certificates know the listeners: logs tell the port alone."""
+    ports = {int(row.listener) for row in rows if row.listener.isdigit() and len(row.listener) <= 5}
+    if not ports:
+        return {}
+    known = TlsListener.objects.filter(port__in=ports, cluster__in={row.cluster_id for row in rows}).exclude(name="")
+    return {(one.cluster_id, str(one.port)): f"{one.name}:{one.port}" for one in known}
 
 
 def rejection_feeds(user: Person) -> list[RejectionFeed]:
@@ -126,7 +137,7 @@ def rejected_of(row: Rejection) -> Rejected:
     )  # fmt: skip
 
 
-def _row(row: Rejection) -> RejectionRow:
+def _row(row: Rejection, listener: str) -> RejectionRow:
     return RejectionRow(
         id=row.pk,
         kind=Kind(row.kind),
@@ -136,7 +147,7 @@ def _row(row: Rejection) -> RejectionRow:
         topic=row.resource if row.resource_type == "topic" and row.resource else None,
         subject=row.subject or None,
         host=row.host or None,
-        listener=row.listener or None,
+        listener=listener or None,
         operation=row.operation or None,
         rule=row.rule or None,
         fix=fix_of(rejected_of(row)) or None,

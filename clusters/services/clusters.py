@@ -16,7 +16,7 @@ from clusters.gateways import prometheus
 from clusters.gateways.connect import properties_of
 from clusters.gateways.kafka_probe import ConnectionTest, probe_connection
 from clusters.gateways.kafka_process import end_children
-from clusters.models import CLUSTER_NAME, Cluster, Finding, Source
+from clusters.models import CLUSTER_NAME, Cluster, Finding, SchemaRegistry, Source
 from clusters.ports import GatewayFailed
 from clusters.properties import Properties, PropertiesRefused, check_bootstrap
 from clusters.services.findings import finding_close
@@ -120,6 +120,7 @@ def cluster_remove(*, cluster: Cluster, acting_user: User | None) -> None:
     _record("clusters.cluster_removed", cluster, _shown(cluster), None, acting_user)
     # Credentials of a cluster nobody watches are of no use to anybody but a thief.
     Cluster.objects.filter(pk=cluster.pk).update(removed_at=Now(), secrets={})
+    SchemaRegistry.objects.filter(cluster=cluster).update(secrets={})
     transaction.on_commit(lambda: end_children(cluster.pk))
     _publish()
 
@@ -150,12 +151,17 @@ def source_change(*, source: Source, period_seconds: int, enabled: bool, acting_
 def secrets_rotate() -> int:
     """Seal every stored secret with the newest key; returns how many were sealed anew. Raises SecretUnreadable."""
     count = 0
-    for cluster in Cluster.objects.select_for_update().exclude(secrets={}):
-        old = {name: text for name, text in cluster.secrets.items() if not secrets.sealed_with_newest(text)}
+    rows: list[Cluster | SchemaRegistry] = [
+        *Cluster.objects.select_for_update().exclude(secrets={}),
+        *SchemaRegistry.objects.select_for_update().exclude(secrets={}),
+    ]
+    for row in rows:
+        table = row._meta.db_table
+        old = {name: text for name, text in row.secrets.items() if not secrets.sealed_with_newest(text)}
         if old:
-            texts = secrets.unseal_all(old, table=TABLE, pk=cluster.pk)
-            cluster.secrets = {**cluster.secrets, **secrets.seal_all(texts, table=TABLE, pk=cluster.pk)}
-            cluster.save(update_fields=["secrets"])
+            texts = secrets.unseal_all(old, table=table, pk=row.pk)
+            row.secrets = {**row.secrets, **secrets.seal_all(texts, table=table, pk=row.pk)}
+            row.save(update_fields=["secrets"])
             count += len(old)
     if count:
         audit_record(

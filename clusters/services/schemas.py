@@ -168,6 +168,7 @@ def schema_check(
         raise ValidationError({"schema": ["The schema is empty."]})
     registry = registry_connect(row, Deadline.after(CHECK_SECONDS))
     try:
+        registry.subjects()  # finds the address under which subjects are
         latest = registry.latest(subject)
         mode = registry.compatibility(subject) or registry.default_compatibility()
         kind = schema_type.upper() or (latest.schema_type if latest is not None else "AVRO")

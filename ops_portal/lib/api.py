@@ -132,7 +132,7 @@ def body_of(request: HttpRequest, kind: type[B]) -> B:
         return kind.model_validate_json(request.body or b"null")
     except ValidationError as error:
         rows = error.errors(include_url=False, include_input=False)
-        if any(row["type"] in {"json_invalid", "model_type"} for row in rows):
+        if any(row["type"] in {"json_invalid", "model_type", "model_attributes_type"} for row in rows):
             raise Problem("bad_request", "The body is not a JSON object.") from error
         fields: dict[str, list[str]] = {}
         for row in rows:

@@ -1,11 +1,15 @@
 """Rejections over HTTP: who may bring them in, who sees which, and what a wrong request is told."""
 
+import base64
 from typing import Any
 
 import pytest
 
 from clusters.models import Cluster, Rejection, SchemaOffer
+from clusters.secrets import unseal_all
+from clusters.services.clusters import cluster_remove, secrets_rotate
 from clusters.services.rejections import lines_ingest
+from clusters.services.schemas import registry_set
 from tests.clusters.rejections.conftest import Firms, Line
 
 pytestmark = pytest.mark.django_db
@@ -117,3 +121,19 @@ def test_filters_and_pages(
         found += len(body["items"])
         cursor = body["next_cursor"]
     assert found == body["total"] == principals
+
+
+def test_a_registry_s_password_is_sealed_and_sealed_anew(north: Cluster, settings: Any) -> None:
+    registry = registry_set(
+        cluster=north, url="http://127.0.0.1:9", username="reader", password="open sesame", acting_user=None
+    )  # fmt: skip
+    assert "open sesame" not in str(registry.secrets)
+    fresh = base64.urlsafe_b64encode(b"k" * 32).decode()
+    settings.FIELD_KEYS = [f"fresh:{fresh}", *settings.FIELD_KEYS]
+    assert secrets_rotate() == 2
+    registry.refresh_from_db()
+    assert {text.partition(":")[0] for text in registry.secrets.values()} == {"fresh"}
+    assert unseal_all(registry.secrets, table="clusters_schemaregistry", pk=registry.pk)["password"] == "open sesame"
+    cluster_remove(cluster=north, acting_user=None)
+    registry.refresh_from_db()
+    assert registry.secrets == {}

@@ -182,6 +182,20 @@ def test_the_command_ends_with_a_code(north: Cluster, tmp_path: Path, capsys: py
     assert "Give field venue a default." in out
 
 
+def test_the_server_s_address_is_enough(north: Cluster, running: Running) -> None:
+    server = running.url.removesuffix("/apis/ccompat/v7")
+    registry_set(cluster=north, url=server, acting_user=None)
+    assert poll(north).endswith("ok.")
+    result = schema_check(cluster=north, subject=SUBJECT, schema=orjson.dumps(WITH_VENUE).decode(), acting_user=None)
+    assert not result.compatible
+
+
+def test_what_is_no_registry_never_says_that_a_schema_fits(north: Cluster, running: Running) -> None:
+    registry_set(cluster=north, url=f"{running.url}/nowhere", acting_user=None)
+    with pytest.raises(RegistryFailed):
+        schema_check(cluster=north, subject=SUBJECT, schema="{}", acting_user=None)
+
+
 def test_a_registry_that_is_away_fails_within_its_deadline(db: None) -> None:
     with pytest.raises(RegistryFailed) as failed:
         Registry("http://127.0.0.1:9", Deadline.after(5)).subjects()
