@@ -14,6 +14,8 @@ from clusters.models import Certificate, Cluster, Rotation, TlsAddress, TlsListe
 from clusters.services.certificates.keep import certificates_keep
 from clusters.services.certificates.window import window_of
 
+Windows = dict[datetime, tuple[bool | None, list[dict[str, Any]]]]  # what was read of each window in this run
+
 
 @transaction.atomic
 def probes_store(
@@ -26,11 +28,12 @@ def probes_store(
         cluster=cluster, found=[one for chain in chains.values() for one in chain], leaf_kinds=leaf_kinds, at=at
     )
     rotations: list[Rotation] = []
+    windows: Windows = {}
     for pk, all_seen in found.items():
         before = {row.address: row for row in TlsAddress.objects.select_related("leaf").filter(listener_id=pk)}
         for seen in all_seen:
             row = before.get(seen.address) or TlsAddress(listener_id=pk, address=seen.address)
-            rotated = _take(row, seen, chains[pk, seen.address], kept, listeners[pk], cluster, at)
+            rotated = _take(row, seen, chains[pk, seen.address], kept, listeners[pk], cluster, at, windows)
             row.save()
             rotations += [rotated] if rotated else []
         if not any(one.error == "dns" for one in all_seen):
@@ -50,7 +53,7 @@ def _read(seen: Probed) -> tuple[Facts, ...]:
 
 def _take(
     row: TlsAddress, seen: Probed, chain: Sequence[Facts], kept: Mapping[str, Certificate], listener: TlsListener,
-    cluster: Cluster, at: datetime,
+    cluster: Cluster, at: datetime, windows: Windows,
 ) -> Rotation | None:  # fmt: skip
     """Bring an address up to what was seen; a failure keeps the last chain. The rotation, if this is one."""
     row.probed_at = at
@@ -63,7 +66,7 @@ def _take(
     old, old_seen_at = row.leaf, row.read_at
     rotated = None
     if old is not None and old_seen_at is not None and old.fingerprint != leaf.fingerprint:
-        rotated = _rotation(row, old, leaf, old_seen_at, listener, cluster, at)
+        rotated = _rotation(row, old, leaf, old_seen_at, listener, cluster, at, windows)
     if old is None or rotated is not None:
         row.changed_at = at
     row.leaf, row.read_at, row.failing_since = leaf, at, None
@@ -76,9 +79,11 @@ def _take(
 
 def _rotation(
     row: TlsAddress, old: Certificate, new: Certificate, old_seen_at: datetime, listener: TlsListener, cluster: Cluster,
-    at: datetime,
+    at: datetime, windows: Windows,
 ) -> Rotation:  # fmt: skip
-    healthy, health = window_of(cluster, old_seen_at, at)
+    if old_seen_at not in windows:
+        windows[old_seen_at] = window_of(cluster, old_seen_at, at)
+    healthy, health = windows[old_seen_at]
     place = str(listener) if row.address == listener.host else f"{listener} ({row.address})"
     return Rotation(
         cluster=cluster, at=at, old_seen_at=old_seen_at, kind=new.kind, place=place, broker=listener.broker,
