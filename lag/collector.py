@@ -47,6 +47,9 @@ REFUSED_SECONDS = 300.0  # a group we may not read is not asked for again sooner
 LOOK_UPS = 2000  # timestamp questions per poll
 LOOK_UP_SHARE = 0.4  # of the time that is left may go into them
 
+VANISH_SECONDS = 20.0  # a coordinator that moves leaves its groups out of the listing until it has loaded them
+OFFSETS_TOPIC = "__consumer_offsets"
+
 MEMBERLESS = frozenset({GroupState.EMPTY, GroupState.DEAD})
 
 
@@ -112,7 +115,7 @@ def _read(known: Known, rules: LagRules, port: KafkaPort, clock: Clock, deadline
         _read_metadata(known, cycle, rules, port, clock, deadline)
     listings = port.list_groups(deadline)
     cycle.errors += listings.errors
-    cycle.whole_listing = not listings.errors
+    cycle.whole_listing = not listings.errors and not known.groups_hidden
     groups = {name: listing for name, listing in listings.groups.items() if rules.group_allowed(name)}
     watch.lap("list")
     described = _describe(known, groups, port, clock, deadline)
@@ -128,6 +131,7 @@ def _read(known: Known, rules: LagRules, port: KafkaPort, clock: Clock, deadline
             cycle.errors.append(answer.error)
     cycle.errors += [found.error for found in described.values() if found.error is not None]
     _read_unmeasured(known, cycle, rules, groups, port, clock, deadline)
+    _keep_missing(known, cycle, rules)
     _read_offsets(known, cycle, rules, port, clock, deadline)
     watch.lap("offsets")
     cycle.at = clock.now()
@@ -142,6 +146,8 @@ def _read_metadata(
     known.metadata_topics = {
         name: len(topic.partitions) for name, topic in metadata.topics.items() if rules.topic_allowed(name)
     }
+    offsets_topic = metadata.topics.get(OFFSETS_TOPIC)
+    known.groups_hidden = offsets_topic is not None and any(part.leader is None for part in offsets_topic.partitions)
     if not metadata.errors:
         cycle.topic_partitions = {
             name: count for name, count in known.metadata_topics.items() if not name.startswith("__")
@@ -245,6 +251,25 @@ def _read_unmeasured(
             cycle.readings[name] = GroupReading(listing, None)
 
 
+def _keep_missing(known: Known, cycle: Cycle, rules: LagRules) -> None:
+    """Groups that the listing lacks fail in this poll. Only whole listings over `VANISH_SECONDS` make a group vanish."""
+    for name, group in known.groups.items():
+        if name in cycle.readings:
+            group.missing = None
+            continue
+        if not rules.group_allowed(name) or not group.meta or group.meta[0] == GroupType.UNMEASURED:
+            continue
+        if cycle.whole_listing:
+            group.missing = group.missing or (group.memory.listed_at, cycle.at)
+            if cycle.at - group.missing[1] >= VANISH_SECONDS:
+                group.memory.listed_at = group.missing[0]
+                continue
+        listing = GroupListing(name, GroupType(str(group.meta[0])), group.memory.state or GroupState.UNKNOWN)
+        error = EntityError(f"group:{name}", "not_listed", "No broker lists this group now.")
+        cycle.readings[name] = GroupReading(listing, CommittedOffsets(name, {}, cycle.at, error))
+        cycle.failed[name] = error
+
+
 def _read_offsets(
     known: Known, cycle: Cycle, rules: LagRules, port: KafkaPort, clock: Clock, deadline: Deadline
 ) -> None:
@@ -333,9 +358,8 @@ def _compute(
         cycle.results[name] = assess_group(
             cycle.memories[name], reading, known.log, settings[name], cycle.at, listed_before=known.observed_at
         )
-    if cycle.whole_listing:
-        for name in known.groups.keys() - cycle.readings.keys():
-            cycle.vanished[name] = (group_vanished(known.groups[name].memory, cycle.at),)
+    for name in known.groups.keys() - cycle.readings.keys():
+        cycle.vanished[name] = (group_vanished(known.groups[name].memory, cycle.at),)
     watch.lap("compute")
 
 

@@ -27,6 +27,7 @@ class KnownGroup:
     refused_until: float = 0.0
     stored_at: float = 0.0  # when its memory was last stored, and with which verdict
     stored_verdict: Verdict | None = None
+    missing: tuple[float, float] | None = None  # (last listed, first whole listing without it)
 
 
 @dataclass(slots=True)
@@ -63,6 +64,7 @@ class Known:
     unmeasured_at: float = 0.0
     metadata_at: float = 0.0
     metadata_topics: dict[str, int] = field(default_factory=dict)  # partitions by topic name
+    groups_hidden: bool = False  # a partition of the offsets topic has no leader: no broker lists its groups
     describe_from: str = ""  # round-robin position, a group name
     sampled: dict[tuple[int, int], int] = field(default_factory=dict)  # series -> hash of the newest sample
     sampled_from: dict[tuple[int, int], tuple[TopicResult, int | None]] = field(default_factory=dict)

@@ -95,7 +95,7 @@ def test_keeps_the_id_and_tells_when_a_group_goes_and_comes_back(world: World) -
     world.poll(2)
     pk = world.group("risk").pk
     del world.kafka.groups["risk"]
-    world.poll()
+    world.poll(5)
     assert not ConsumerGroup.objects.filter(vanished_at=None).exists()
     world.kafka.groups["risk"] = group
     world.poll()
@@ -104,14 +104,32 @@ def test_keeps_the_id_and_tells_when_a_group_goes_and_comes_back(world: World) -
     assert len(world.events("group_appeared")) == 1
 
 
+def test_a_group_whose_coordinator_moves_is_unread_not_gone(world: World) -> None:
+    world.kafka.topic("trades")
+    world.kafka.produce("trades", 9)
+    group = world.kafka.group("risk", "trades")
+    world.kafka.commit("risk", "trades", 4)
+    world.poll(2)
+    del world.kafka.groups["risk"]
+    world.poll()
+    unread = world.group("risk")
+    assert (unread.fresh, unread.error_code, unread.lag_records) == (False, "not_listed", 5)
+    world.poll(2)
+    world.kafka.groups["risk"] = group
+    world.poll()
+    assert world.group("risk").fresh
+    assert not world.events("group_vanished")
+
+
 def test_an_incomplete_listing_makes_no_group_vanish(world: World) -> None:
     world.kafka.topic("trades")
     world.kafka.group("risk", "trades")
     world.poll()
     group = world.kafka.groups.pop("risk")
     world.kafka.listing_errors = (world.kafka._error("broker:2", "timeout"),)
-    world.poll()
+    world.poll(10)
     assert world.group("risk").vanished_at is None
+    assert not world.group("risk").fresh
     world.kafka.groups["risk"] = group
 
 

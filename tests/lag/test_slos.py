@@ -95,7 +95,7 @@ def test_a_vanished_group_closes_its_breach(world: World) -> None:
     add(world)
     world.poll(4)
     del world.kafka.groups["risk"]
-    world.poll()
+    world.poll(5)
     assert Finding.objects.get().closed_at is not None
     assert not SloState.objects.exists()
 
