@@ -6,10 +6,14 @@ from accounts.models import Client
 from clusters.models import Cluster, RejectionTotal
 from clusters.rejections.types import Kind
 from clusters.selectors.certificates import certificate_days
+from clusters.selectors.health import brokers_up, signals_now
 from ops_portal.lib.exposition import labelled
 
 # Name -> type, help text.
 METRICS = {
+    "ops_portal_broker_up": ("gauge", "1 for a broker that is up, 0 for one that is down; absent while that is not known."),
+    "ops_portal_cluster_verdict": ("gauge", "1 for the verdict on a cluster that holds now."),
+    "ops_portal_health_signal": ("gauge", "1 for the state of a health signal that holds now."),
     "ops_portal_certificate_days_left": (
         "gauge",
         "Days until a certificate ends, negative after it, by the listener that serves it; listener is empty for others.",
@@ -50,6 +54,24 @@ def _rejections() -> Iterator[str]:
                     )
 
 
+def _brokers() -> Iterator[str]:
+    """Absent while the source is stale: nobody knows then."""
+    for cluster, rows in brokers_up():
+        for broker, up in rows:
+            yield labelled("ops_portal_broker_up", int(up), cluster=cluster, broker=str(broker))
+
+
+def _verdicts() -> Iterator[str]:
+    for cluster, verdict, _, _ in signals_now():
+        yield labelled("ops_portal_cluster_verdict", 1, cluster=cluster.name, verdict=verdict.state.value)
+
+
+def _signals() -> Iterator[str]:
+    for cluster, _, signals, _ in signals_now():
+        for row in signals:
+            yield labelled("ops_portal_health_signal", 1, cluster=cluster.name, signal=row.id, state=row.state.value)
+
+
 def _certificates() -> Iterator[str]:
     """Every certificate of each chain that is served, and what is known without being served. What was not read lately is absent."""
     for days, _, cluster, listener, serial, kind in certificate_days():
@@ -65,6 +87,9 @@ def _lifetimes() -> Iterator[str]:
 
 
 _SERIES: dict[str, Callable[[], Iterator[str]]] = {
+    "ops_portal_broker_up": _brokers,
+    "ops_portal_cluster_verdict": _verdicts,
+    "ops_portal_health_signal": _signals,
     "ops_portal_certificate_days_left": _certificates,
     "ops_portal_certificate_lifetime_days": _lifetimes,
     "ops_portal_rejections_total": _rejections,
