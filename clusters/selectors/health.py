@@ -384,3 +384,16 @@ def _newest(signals: Iterable[Joined]) -> datetime | None:
 
 def _moment(at: float | None) -> datetime | None:
     return None if at is None else as_datetime(at)
+
+
+def brokers_up() -> list[tuple[str, list[tuple[int, bool]]]]:
+    """Cluster -> (broker, up) of every cluster whose brokers were read lately; for metrics, whose caller has checked the right."""
+    rows = []
+    clusters = list(Cluster.objects.filter(removed_at__isnull=True).order_by("name"))
+    for view in _views(clusters):
+        found = [
+            (broker.id, broker.state is Health.OK) for broker in view.brokers if broker.state is not Health.UNKNOWN
+        ]
+        if found:
+            rows.append((view.cluster, found))
+    return rows
