@@ -26,12 +26,7 @@ SEVERITIES = {"info", "warning", "critical"}
 
 # Exported by others than this project's rule file and the portal.
 FOREIGN = re.compile(r"up|node_filesystem_\w+|jvm_\w+|process_\w+|kafka_connect_\w+|schema_validation_failures")
-PORTAL = {
-    *lag_exporter.METRICS,
-    *clusters_exporter.METRICS,
-    "ops_portal_certificate_days_left",
-    "ops_portal_certificate_lifetime_days",
-}
+PORTAL = {*lag_exporter.METRICS, *clusters_exporter.METRICS}
 
 
 _EXPORTED = {
