@@ -194,8 +194,12 @@ def test_a_deleted_group_leaves_the_board(live: Live, kafka_topic: TopicFactory)
     live.poll_until_seen("gone")
     assert ConsumerGroup.objects.filter(vanished_at=None).count() == 1
     live.admin.delete_consumer_groups([f"{live.prefix}-gone"])[f"{live.prefix}-gone"].result(20)
-    live.poll()
-    assert selectors.group_board(live.user, live.cluster, BoardQuery()).total == 0
+
+    def left() -> bool:
+        live.poll()
+        return selectors.group_board(live.user, live.cluster, BoardQuery()).total == 0
+
+    assert wait_until(left, seconds=60)
     assert GroupEvent.objects.filter(kind="group_vanished").count() == 1
 
 
