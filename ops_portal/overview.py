@@ -10,6 +10,7 @@ from django.urls import reverse
 from accounts.policies import Person, may
 from accounts.roles import Right
 from accounts.selectors import clients_visible
+from clusters.selectors.health import ClusterVerdict
 from lag import selectors
 from lag.rows import BoardQuery, ClusterSummary
 from lag.selectors.freshness import freshness_of
@@ -34,13 +35,14 @@ class Card:
     red: int
     period: float
     produce_rate: float | None
+    health: ClusterVerdict | None = None  # None for who may not see brokers
 
     @property
     def panel(self) -> str:
         return f"cluster-{self.row.id}"
 
 
-def card(user: Person, row: ClusterSummary) -> Card:
+def card(user: Person, row: ClusterSummary, health: ClusterVerdict | None = None) -> Card:
     """The card of one cluster: its word is that of its worst group, unknown while it is stale."""
     counts: list[dict[str, Any]] = [
         {
@@ -60,7 +62,7 @@ def card(user: Person, row: ClusterSummary) -> Card:
     red = sum(count["count"] for count in counts if count["tone"] == Tone.CRITICAL)
     period = freshness_of([row.id])[row.id].period_seconds
     rate = cluster_produce_rate(user, cluster) if cluster is not None else None
-    return Card(row, word, tone.value, sentence, counts, red, period, rate)
+    return Card(row, word, tone.value, sentence, counts, red, period, rate, health)
 
 
 def sentence(rows: Iterable[ClusterSummary]) -> str:

@@ -18,6 +18,8 @@ from markdown_it import MarkdownIt
 from accounts.guards import signed_in
 from accounts.policies import may
 from accounts.roles import Right
+from clusters.health.states import Health
+from clusters.selectors.health import cluster_verdicts
 from lag import selectors
 from lag.selectors.news import recent_events
 from lag.verdicts import Verdict
@@ -35,12 +37,15 @@ _MARKDOWN = MarkdownIt("commonmark").enable("table")
 @signed_in("shows what the user's scope lets through; empty without clients")
 def home(request: HttpRequest) -> HttpResponse:
     """One card per cluster, verdict and reason first; below, what changed in the last hour."""
-    cards = [overview.card(request.user, row) for row in selectors.cluster_summaries(request.user)]
+    verdicts = {row.cluster_id: row for row in cluster_verdicts(request.user)}
+    cards = [
+        overview.card(request.user, row, verdicts.get(row.id)) for row in selectors.cluster_summaries(request.user)
+    ]
     context = {
         "cards": cards,
         "events": recent_events(request.user, limit=16),
         "sentence": overview.sentence([card.row for card in cards]),
-        "red": sum(card.red for card in cards),
+        "red": sum(card.red for card in cards) + sum(row.verdict is Health.CRITICAL for row in verdicts.values()),
         "may_administer": may(request.user, Right.ADMINISTER),
         "docs_url": reverse("docs"),
     }

@@ -132,6 +132,8 @@ def _beyond(signal: Signal, value: float, limit: float, was_beyond: bool) -> boo
     if signal.bad is Bad.NOT:
         return value != limit
     slack = MARGIN * abs(limit) if was_beyond else 0.0
+    if signal.unit == "ratio" and signal.bad is Bad.BELOW:
+        slack = min(slack, MARGIN * abs(1 - limit))  # a share cannot come back beyond one
     if signal.bad is Bad.ABOVE:
         return value >= limit - slack
     return value <= limit + slack

@@ -235,13 +235,13 @@ def _known(found: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 def _latency(view: HealthView, signals: dict[str, SignalRow]) -> list[dict[str, Any]]:
     rows = []
-    for kind, title in (("produce", "Produce"), ("fetch", "Fetch, with waiting for records")):
+    for kind, title, note in (("produce", "Produce", ""), ("fetch", "Fetch", "with waiting for new records")):
         found = view.latency.get(kind, {})
         cells = [
             {"value": found.get(name), "signal": signals.get(LATENCY_SIGNALS.get((kind, name), ""))}
             for name in ("p50", "p95", "p99", "p999")
         ]
-        rows.append({"title": title, "cells": cells})
+        rows.append({"title": title, "note": note, "cells": cells})
     return rows
 
 

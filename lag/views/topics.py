@@ -8,6 +8,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.guards import requires
 from accounts.roles import Right
+from clusters.selectors.health_topics import topic_view
 from lag import selectors
 from lag.rows import TopicSummary
 from lag.views.board import cluster_or_404
@@ -39,12 +40,13 @@ def topic_list(request: HttpRequest) -> HttpResponse:
 @require_safe
 @requires(Right.SEE_LAG)
 def topic_detail(request: HttpRequest, cluster: str, topic: str) -> HttpResponse:
-    """One topic with its readers."""
+    """One topic: who reads it, and for who may see brokers how it is laid out, how large it is, and how it is set."""
     found = cluster_or_404(request.user, cluster)
     row = next(iter(selectors.topics(request.user, found, name=topic)), None)
     if row is None:
         raise Http404("no such topic")
-    return render(request, "lag/topic_detail.html", {"topic": _worst_first(row)})
+    context = {"topic": _worst_first(row), "health": topic_view(request.user, found, topic)}
+    return render(request, "lag/topic_detail.html", context)
 
 
 def _worst_first(topic: TopicSummary) -> TopicSummary:

@@ -7,11 +7,13 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from accounts.models import Client as ClientRow
 from accounts.roles import Role
+from clusters.health.judge import bad_as
 from clusters.health.states import Health
-from clusters.models import Cluster, ClusterHealth, HealthEvent, SignalState, Source
+from clusters.models import Cluster, ClusterHealth, HealthEvent, SignalState, Source, Topic
 from clusters.services import health_brokers
-from clusters.signals import SIGNALS
+from clusters.signals import BY_ID, SIGNALS
 from ops_portal.lib.clock import as_datetime
 from ops_portal.lib.database import database_clock
 from tests.accounts.factories import make_user
@@ -234,3 +236,38 @@ def test_the_verdict_is_told_in_words_shape_and_colour(sre: Client, world: World
     assert "tone-ok" in line
     assert "#i-ok" in line
     assert f">{Health.OK.label}<" in line or "</svg>ok<" in line
+
+
+def test_a_share_that_is_whole_again_is_fine_however_near_to_one_its_threshold_is() -> None:
+    assert bad_as(BY_ID["quorum_reachable"], 1.0, was=Health.WARNING) is Health.OK
+    assert bad_as(BY_ID["disk_free"], 0.26, was=Health.WARNING) is Health.WARNING  # a tenth beyond the threshold
+
+
+def test_the_home_page_tells_of_brokers_to_those_who_may_see_them(sre: Client, world: World) -> None:
+    world.poll()
+    world.kafka.lose(2)
+    world.poll()
+    html = page(sre, "/")
+    line = html[html.index('class="health-line"') :]
+    assert "/clusters/north" in line
+    assert "tone-critical" in line
+    assert "broker-2:9092" in line
+
+
+def test_the_topic_page_joins_layout_settings_and_readers(sre: Client, client: Client, world: World) -> None:
+    world.poll()
+    world.kafka.lose(2)
+    world.poll()
+    topic = Topic.objects.create(cluster=world.cluster, name="orders", partitions=6)
+    html = page(sre, "/topics/north/orders")
+    assert "Nobody reads this topic" in html
+    assert "not in sync" in part(html, "topic-partitions")
+    assert "broker 2" in part(html, "topic-partitions")
+    assert "Configuration" in html
+    topic.client = ClientRow.objects.create(name="Northgate Capital")
+    topic.save()
+    viewer = make_user(Role.CLIENT, "viewer", [topic.client])
+    client.force_login(viewer)
+    html = page(client, "/topics/north/orders")
+    assert "Replication and storage" not in html
+    assert "broker" not in html.lower().replace("the broker has none", "")
