@@ -1,7 +1,10 @@
 """Jobs of clusters: enqueue what is due, poll, prune."""
 
+from functools import partial
+
 from celery import shared_task
 from django.conf import settings
+from django.db import transaction
 
 from clusters.services import certificates, health_history, rejection_findings, rejections, runs, schedule
 
@@ -52,6 +55,12 @@ def keep_health_history() -> str:
 def probe_listeners(listener_ids: list[int]) -> str:
     """A probe on demand, which `probe_request` has claimed."""
     return f"{certificates.listeners_probe(listener_ids=listener_ids)} listeners were probed."
+
+
+def probe_soon(listener_id: int) -> None:
+    """Send a probe that was claimed, once the claim is committed. Without the transport server the next poll does it."""
+    send = partial(probe_listeners.apply_async, args=([listener_id],), retry=False)
+    transaction.on_commit(send, robust=True)
 
 
 def _send(source_id: int, slot: int) -> None:
