@@ -47,7 +47,7 @@ class Node:
 class Tick:
     x: float
     label: str
-    percent: int
+    percent: float
 
 
 def place(days: float) -> float:
@@ -56,7 +56,7 @@ def place(days: float) -> float:
 
 
 def ticks() -> list[Tick]:
-    return [Tick(place(days), label, round(place(days) / WIDTH * 20) * 5) for days, label in _TICKS]
+    return [Tick(place(days), label, round(place(days) / WIDTH * 100, 1)) for days, label in _TICKS]
 
 
 def tree_of(rows: Sequence[CertificateRow]) -> list[Node]:

@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.callers import ApiRequest
@@ -110,7 +111,7 @@ def endpoint_add(request: ApiRequest, cluster: str) -> HttpResponse:
     def write(found: Cluster, data: dict[str, Any]) -> str:
         row = services.endpoint_add(cluster=found, **data, acting_user=request.user)
         if services.probe_request(listener=row):
-            tasks.probe_listeners.delay_on_commit([row.pk])
+            tasks.probe_soon(row.pk)
         return f"{row} is watched."
 
     return _entered(request, cluster, "endpoint", write)
@@ -191,11 +192,11 @@ def listener_probe(request: ApiRequest, cluster: str, pk: int) -> HttpResponse:
     if row is None:
         raise Http404("no such listener")
     if services.probe_request(listener=row):
-        tasks.probe_listeners.delay_on_commit([row.pk])
+        tasks.probe_soon(row.pk)
         messages.success(request, f"{row} is being looked at.")
     else:
         messages.error(request, f"{row} was looked at less than a minute ago.")
-    return redirect(f"/certificates?cluster={cluster}#listeners")
+    return redirect(f"{reverse('clusters:certificates')}?cluster={cluster}#listeners")
 
 
 def sentence(rows: list[CertificateRow]) -> str:
@@ -208,21 +209,16 @@ def sentence(rows: list[CertificateRow]) -> str:
     due = [row for row in rows if row.band not in {Band.OK, Band.UNKNOWN, Band.EXPIRED}]
     parts = []
     if drifting:
-        parts.append(f"{drifting[0].title} is renewed on disk and not served")
+        parts.append(f"{len(drifting)} renewed on disk and not served ({drifting[0].title})")
     if expired:
-        parts.append(
-            f"{len(expired)} of {len(rows)} expired" if len(expired) > 1 else f"{expired[0].title} has expired"
-        )
+        parts.append(f"{len(expired)} of {len(rows)} expired ({expired[0].title})")
     if broken:
-        parts.append(
-            f"the chain of {broken[0].title} does not hold" + (f" and {len(broken) - 1} more" if broken[1:] else "")
-        )
+        parts.append(f"{len(broken)} whose chain does not hold ({broken[0].title})")
     if due:
         parts.append(f"{len(due)} of {len(rows)} to be rotated, first {due[0].title} in {due[0].days_left:.0f} days")
     if not parts:
         return f"All {len(rows)} hold; the first to end is {rows[0].title} in {rows[0].days_left:.0f} days."
-    text = "; ".join(parts)
-    return f"{text[:1].upper()}{text[1:]}."
+    return f"{'; '.join(parts)}."
 
 
 def _needs_somebody(row: CertificateRow) -> bool:
@@ -286,12 +282,12 @@ def _forms(request: HttpRequest, cluster: Cluster, bound: str = "") -> dict[str,
     given = (request.POST, request.FILES)
     clients = clients_visible(request.user)
     made: dict[str, forms.Form] = {}
-    kinds: dict[str, type[forms.Form]] = {
+    kinds: dict[str, Callable[..., forms.Form]] = {
         "upload": UploadForm, "endpoint": EndpointForm, "by_hand": ByHandForm, "key": KeyForm, "policy": PolicyForm,
     }  # fmt: skip
     for name in _FORMS:
-        more = {"clients": clients} if name == "by_hand" else {}
-        args = given if name == bound else ()
+        more: dict[str, Any] = {"clients": clients} if name == "by_hand" else {}
+        args: tuple[Any, ...] = given if name == bound else ()
         made[name] = kinds[name](*args, prefix=name, **more)
     return made
 

@@ -16,7 +16,7 @@ from clusters.services.certificates.keep import certificates_keep, facts_by_fing
 from ops_portal.lib.live import publish
 
 JUDGED = ("verdict", "reason", "failing_link", "links", "fails_at", "fails_with", "remarks")
-_KEPT = ("parent", "principal", "client", "removed_at", *JUDGED)
+_KEPT = ("kind", "parent", "principal", "client", "removed_at", *JUDGED)
 
 
 @transaction.atomic
@@ -64,7 +64,7 @@ def _keep_own_trust(cluster: Cluster, at: datetime) -> set[str]:
 
 def _checks_names(cluster: Cluster) -> bool:
     """Whether clients compare names: not where the cluster's own settings say that they need not."""
-    return cluster.properties.get("ssl.endpoint.identification.algorithm", "https").lower() != "none"
+    return bool(cluster.properties.get("ssl.endpoint.identification.algorithm", "https").lower() != "none")
 
 
 def _judge_addresses(
@@ -89,6 +89,7 @@ def _judge_certificates(
             served.setdefault(address.chain[0], []).append(address)
     together = {one: file.fingerprints for file in files for one in file.fingerprints}
     authorities = [facts[one] for one, row in rows.items() if Kind(row.kind).is_authority and one in facts]
+    identities = {_identity(rows[one]): rows[one].kind for one in served if one in rows}
     for fingerprint, row in rows.items():
         if fingerprint not in facts:
             continue
@@ -98,13 +99,35 @@ def _judge_certificates(
                 setattr(row, field, getattr(worst, field))
             continue
         if Kind(row.kind).is_authority:
-            beside, purpose = authorities, Purpose.ANY
-        else:
-            beside = [facts[one] for one in together.get(fingerprint, ()) if one in facts]
-            purpose = Purpose.CLIENT if row.kind == Kind.CLIENT else Purpose.SERVER
-        chain = [facts[fingerprint], *(one for one in beside if one.fingerprint != fingerprint)]
-        found = judge(chain, trusted=anchors, at=at, purpose=purpose, known=facts.values())
-        note(row, found, remarks=False)
+            note(row, _alone(facts[fingerprint], authorities, Purpose.ANY, anchors, facts, at), remarks=False)
+            continue
+        if not row.kind_set and row.kind == Kind.ENDPOINT:
+            row.kind = identities.get(_identity(row), row.kind)
+        purpose = Purpose.CLIENT if row.kind == Kind.CLIENT else Purpose.SERVER
+        beside = [facts[one] for one in together.get(fingerprint, ()) if one in facts]
+        found = _alone(facts[fingerprint], beside, purpose, anchors, facts, at)
+        completed = _alone(facts[fingerprint], [*beside, *authorities], purpose, anchors, facts, at)
+        lacks = found.verdict is Verdict.MISSING_ISSUER and completed.verdict is not Verdict.MISSING_ISSUER
+        note(row, completed if lacks else found, remarks=False)
+        if lacks:
+            row.remarks = [f"Its file lacks an authority of the chain: {found.reason}"]
+
+
+def _alone(
+    leaf: Facts,
+    beside: Iterable[Facts],
+    purpose: Purpose,
+    anchors: list[Facts],
+    facts: Mapping[str, Facts],
+    at: datetime,
+) -> Judgement:
+    """The judgement of a certificate that no listener sends."""
+    chain = [leaf, *(one for one in beside if one.fingerprint != leaf.fingerprint)]
+    return judge(chain, trusted=anchors, at=at, purpose=purpose, known=facts.values())
+
+
+def _identity(row: Certificate) -> tuple[str, tuple[str, ...]]:
+    return row.subject, tuple(sorted(row.facts.get("names", ())))
 
 
 def _severity(verdict: Verdict) -> int:

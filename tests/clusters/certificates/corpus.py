@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -134,7 +135,8 @@ def sound() -> Iterator[Case]:
 def times() -> Iterator[Case]:
     top = root()
     low = authority(top)
-    gone, coming = {"ends": NOW - DAY}, {"begins": NOW + DAY}
+    gone: dict[str, Any] = {"ends": NOW - DAY}
+    coming: dict[str, Any] = {"begins": NOW + DAY}
     yield Case("leaf expired", [end := leaf(low, **gone), low], [top], V.EXPIRED, end)
     yield Case("leaf not yet valid", [end := leaf(low, **coming), low], [top], V.NOT_YET_VALID, end)
     old = authority(top, "Old CA", **gone)
@@ -173,7 +175,7 @@ def times() -> Iterator[Case]:
 def names() -> Iterator[Case]:
     top = root()
 
-    def case(title: str, host: str, right: bool, *dns: str, ips: Sequence[str] = (), subject: str = "kafka", **more: object) -> Case:  # fmt: skip
+    def case(title: str, host: str, right: bool, *dns: str, ips: Sequence[str] = (), subject: str = "kafka", **more: Any) -> Case:  # fmt: skip
         end = leaf(top, subject, dns=dns, ips=ips)
         return Case(f"name: {title}", [end], [top], V.OK if right else V.WRONG_NAME, None if right else end, host=host, **more)  # type: ignore[arg-type]  # fmt: skip
 
@@ -324,7 +326,7 @@ def authorities() -> Iterator[Case]:
     elder = root("Signing Root")
     one = version_one(make("Version One CA", elder), elder)
     born = one.certificate.not_before
-    wide = {"begins": born - 500 * DAY, "ends": born + 500 * DAY}
+    wide: dict[str, Any] = {"begins": born - 500 * DAY, "ends": born + 500 * DAY}
     under = leaf(one, key_ids=False, **wide)
     yield Case("intermediate of version 1", [under, one], [elder], V.NOT_A_CA, one, at=born + DAY)
     not_root = make("Not A Root", ca=False)
@@ -352,7 +354,7 @@ def authorities() -> Iterator[Case]:
 def usages() -> Iterator[Case]:
     top = root()
     low = authority(top)
-    client = {"purpose": Purpose.CLIENT, "host": None}
+    client: dict[str, Any] = {"purpose": Purpose.CLIENT, "host": None}
     yield Case(
         "server with a client's certificate", [end := leaf(low, extended=[CLIENT]), low], [top], V.WRONG_USAGE, end
     )

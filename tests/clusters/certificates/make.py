@@ -146,19 +146,19 @@ def make(
     return Made(read(made.public_bytes(serialization.Encoding.DER)), own)
 
 
-def root(subject: str = "Northgate Root CA", **options: Any) -> Made:
-    options = {"ca": True, "key_usage": _CA_USAGE, "begins": NOW - 1000 * DAY, "ends": NOW + 2650 * DAY} | options
-    return make(subject, **options)
+def root(subject: str | x509.Name = "Northgate Root CA", **options: Any) -> Made:
+    given: dict[str, Any] = {"ca": True, "key_usage": _CA_USAGE, "begins": NOW - 1000 * DAY, "ends": NOW + 2650 * DAY}
+    return make(subject, **given | options)
 
 
 def authority(issuer: Made, subject: str = "Northgate Kafka CA", **options: Any) -> Made:
-    options = {"ca": True, "key_usage": _CA_USAGE, "begins": NOW - 500 * DAY, "ends": NOW + 1300 * DAY} | options
-    return make(subject, issuer, **options)
+    given: dict[str, Any] = {"ca": True, "key_usage": _CA_USAGE, "begins": NOW - 500 * DAY, "ends": NOW + 1300 * DAY}
+    return make(subject, issuer, **given | options)
 
 
 def leaf(issuer: Made | None, subject: str | x509.Name | None = "kafka-1", **options: Any) -> Made:
-    options = {"ca": False, "key_usage": _LEAF_USAGE, "extended": [SERVER], "dns": [HOST]} | options
-    return make(subject, issuer, **options)
+    given: dict[str, Any] = {"ca": False, "key_usage": _LEAF_USAGE, "extended": [SERVER], "dns": [HOST]}
+    return make(subject, issuer, **given | options)
 
 
 _OIDS = {"sha1": "2a864886f70d010105", "md5": "2a864886f70d010104"}

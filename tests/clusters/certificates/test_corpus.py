@@ -9,7 +9,8 @@ import pytest
 
 from clusters.chains import Judgement, Purpose, Verdict, judge
 from clusters.chains.names import is_address
-from tests.clusters.certificates.corpus import NUMBERS, Case, Made, cases
+from tests.clusters.certificates.corpus import NUMBERS, Case, cases
+from tests.clusters.certificates.make import Made
 
 CASES = cases()
 _ERROR = re.compile(r"error (\d+) at (\d+) depth lookup")
