@@ -71,7 +71,13 @@ def _on_site(chosen: list[str], rows: dict[str, Any]) -> None:
 
 def _apart(name: str) -> dict[str, Any]:
     """A measurement with servers of its own, in a process of its own."""
-    module = {"write": "write_path", "fanout": "fanout", "refusals": "refusals", "health": "health_cycle", "demo": "demo_start"}[name]
+    module = {
+        "write": "write_path",
+        "fanout": "fanout",
+        "refusals": "refusals",
+        "health": "health_cycle",
+        "demo": "demo_start",
+    }[name]
     done = subprocess.run(
         [sys.executable, "-m", f"bench.{module}"], stdout=subprocess.PIPE, timeout=1200, check=True, text=True
     )
