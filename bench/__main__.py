@@ -1,7 +1,8 @@
 """`make bench`: every measurement of docs/performance.md, as one JSON document on standard output.
 
 BENCH_SCALE (default 1) shrinks the sizes; below 1 the document says `"reduced": true` and may not be quoted. BENCH_ONLY takes
-some of the rows: lag, write, fanout, pixel, board, refusals, health, demo. KMINION and KAFKA_EXPORTER name binaries to measure beside.
+some of the rows: lag, write, fanout, pixel, board, refusals, health, certificates, demo.
+KMINION and KAFKA_EXPORTER name binaries to measure beside.
 """
 
 import json
@@ -15,7 +16,7 @@ from typing import Any
 
 from bench.report import SCALE, load, machine, note
 
-ROWS = ("lag", "write", "fanout", "pixel", "board", "refusals", "health", "demo")
+ROWS = ("lag", "write", "fanout", "pixel", "board", "refusals", "health", "certificates", "demo")
 ON_SITE = ("lag", "pixel", "board")  # these share one broker
 
 
@@ -37,7 +38,7 @@ def main() -> int:
     started = time.monotonic()
     if any(name in ON_SITE for name in chosen):
         _on_site(chosen, rows)
-    for name in ("write", "fanout", "refusals", "health", "demo"):
+    for name in ("write", "fanout", "refusals", "health", "certificates", "demo"):
         if name in chosen:
             _measure(rows, name, lambda name=name: _apart(name))  # type: ignore[misc]
     document["rows"] = {name: rows[name] for name in ROWS if name in rows}
@@ -75,6 +76,7 @@ def _apart(name: str) -> dict[str, Any]:
         "write": "write_path",
         "fanout": "fanout",
         "refusals": "refusals",
+        "certificates": "certificates",
         "health": "health_cycle",
         "demo": "demo_start",
     }[name]
