@@ -6,7 +6,6 @@ from accounts.policies import Scope, may
 from accounts.roles import Right
 from clusters.selectors.rejections import RejectionRow, filtered, in_scope, rejection_rows
 from ops_portal.lib.clock import iso
-from ops_portal.lib.database import database_clock
 from ops_portal.lib.live.views import Forbidden, Params, Snapshot, View, Watcher, register
 
 REJECTION_COLUMNS = (
@@ -49,8 +48,9 @@ def _scope(watcher: Watcher, params: Params) -> str:
 
 def _snapshot(scope: str, params: Params) -> Snapshot:
     clusters = [params["cluster"]] if params["cluster"] else []
-    rows = filtered(in_scope(Scope.of_key(scope)), clusters=clusters)[:MOST_ROWS]
-    return Snapshot({str(row.id): _row(row) for row in rejection_rows(rows)}, database_clock().now())
+    rows = rejection_rows(filtered(in_scope(Scope.of_key(scope)), clusters=clusters)[:MOST_ROWS])
+    newest = rows[0].last_at.timestamp() if rows else None
+    return Snapshot({str(row.id): _row(row) for row in rows}, newest)
 
 
 def _row(row: RejectionRow) -> list[Any]:

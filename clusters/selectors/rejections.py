@@ -105,6 +105,12 @@ def rejection_by_id(user: Person, pk: int) -> Rejection | None:
     return found or (in_scope(scope, counters=True).filter(pk=pk).first() if scope.everything else None)
 
 
+def newest_at(user: Person) -> float | None:
+    """When the newest refusal that the user may see happened, seconds since the epoch."""
+    newest = rejections(user).values_list("last_at", flat=True).first()
+    return None if newest is None else newest.timestamp()
+
+
 def rejection_rows(rows: Iterable[Rejection]) -> list[RejectionRow]:
     """The contract's fields of series that `rejections` has given out."""
     found = list(rows)

@@ -11,6 +11,7 @@ from clusters.models import Cluster, Rejection, SchemaOffer, SchemaRegistry, Sch
 from clusters.rejections.types import Kind
 from clusters.selectors.polling import clusters_visible
 from clusters.selectors.rejection_owners import owners_on
+from clusters.selectors.rejections import rejections
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,32 +51,36 @@ def subject_named(user: Person, cluster: str | None, name: str) -> SchemaSubject
     return subjects(user).filter(registry__cluster__name=cluster, name=name).first() if cluster else None
 
 
-def subject_rows(found: list[SchemaSubject]) -> list[SubjectRow]:
-    """With the newest refusal of each, in one query."""
+def subject_rows(user: Person, found: list[SchemaSubject]) -> list[SubjectRow]:
+    """With the newest refusal of each that the user may see, in one query."""
     newest: dict[tuple[int | None, str], Rejection] = {}
-    rows = Rejection.objects.filter(kind=Kind.SCHEMA, subject__in=[subject.name for subject in found])
+    rows = rejections(user, kinds=[Kind.SCHEMA]).filter(subject__in=[subject.name for subject in found])
     for rejection in rows.order_by("last_at"):
         newest[rejection.cluster_id, rejection.subject] = rejection
     return [SubjectRow(one, newest.get((one.registry.cluster_id, one.name))) for one in found]
 
 
-def subject_rejections(subject: SchemaSubject) -> list[Rejection]:
-    """Refusals for a subject that the caller may see, newest first."""
-    rows = Rejection.objects.filter(kind=Kind.SCHEMA, cluster=subject.registry.cluster, subject=subject.name)
-    return list(rows.select_related("cluster", "client").order_by("-last_at")[:50])
+def subject_rejections(user: Person, subject: SchemaSubject) -> list[Rejection]:
+    """Refusals for a subject that the user may see, newest first: one that another client met with stays that client's."""
+    rows = rejections(user, kinds=[Kind.SCHEMA]).filter(cluster=subject.registry.cluster, subject=subject.name)
+    return list(rows[:50])
 
 
-def subject_offers(subject: SchemaSubject) -> list[SchemaOffer]:
-    """Schemas that were offered for a subject that the caller may see, newest first."""
-    return list(SchemaOffer.objects.filter(cluster=subject.registry.cluster, subject=subject.name).order_by("-at")[:20])
+def subject_offers(user: Person, subject: SchemaSubject) -> QuerySet[SchemaOffer]:
+    """Schemas that were offered for a subject, newest first, as far as they are the user's matter."""
+    rows = SchemaOffer.objects.filter(cluster=subject.registry.cluster, subject=subject.name)
+    scope = scope_of(user)
+    if not scope.everything:
+        rows = rows.filter(client_id__in=scope.client_ids)
+    return rows.order_by("-at", "-pk")
 
 
-def offer_of(subject: SchemaSubject, refused_at: datetime | None) -> SchemaOffer | None:
+def offer_of(user: Person, subject: SchemaSubject, refused_at: datetime | None) -> SchemaOffer | None:
     """The newest schema that was offered and refused since the subject last changed; None when nobody brought one."""
-    rows = SchemaOffer.objects.filter(cluster=subject.registry.cluster, subject=subject.name, compatible=False)
+    rows = subject_offers(user, subject).filter(compatible=False)
     if subject.changed_at is not None and refused_at is not None and refused_at > subject.changed_at:
         rows = rows.filter(at__gte=subject.changed_at)
-    return rows.order_by("-at").first()
+    return rows.first()
 
 
 def registries(user: Person) -> list[SchemaRegistry]:

@@ -147,7 +147,7 @@ def rejections_ingest(*, reports: Sequence[Report], batch: str = "", origin: Ori
             if report.cluster is not None and report.offered_schema and report.rejected.subject:
                 offer_keep(
                     cluster=report.cluster, subject=report.rejected.subject, schema=report.offered_schema,
-                    schema_type=report.schema_type, reason=report.rejected.rule,
+                    schema_type=report.schema_type, reason=report.rejected.rule, client=report.rejected.client,
                 )  # fmt: skip
     count = sum(report.rejected.times for report in reports)
     return Ingested(True, lines=len(reports), rejections=count, new_series=new_series)

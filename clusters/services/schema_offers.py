@@ -1,5 +1,6 @@
 """Keeping schemas that were offered and refused, with what they were held against. A step of larger writes."""
 
+from accounts.models import Client
 from clusters.models import Cluster, SchemaOffer, SchemaSubject
 from clusters.selectors.rejection_owners import owners_on
 
@@ -17,15 +18,17 @@ def offer_keep(
     via: SchemaOffer.Via = SchemaOffer.Via.REPORT,
     actor_name: str = "",
     accepted: tuple[int | None, str] | None = None,
+    client: str = "",
 ) -> SchemaOffer:
-    """Keep an offer; `accepted` is the version and text it was held against, by default what the subject last held."""
+    """Keep an offer, of the client that is named, else of the subject's owner. `accepted` is the version and text it was held against, by default what the subject last held."""
     known = SchemaSubject.objects.filter(registry__cluster=cluster, name=subject).first()
     if accepted is None:
         accepted = (known.version, known.schema) if known is not None else (None, "")
+    named = Client.objects.filter(name=client).values_list("pk", flat=True).first() if client else None
     offer = SchemaOffer.objects.create(
         cluster=cluster,
         subject=subject[:500],
-        client_id=owners_on(cluster).of_subject(subject),
+        client_id=named or owners_on(cluster).of_subject(subject),
         via=via,
         schema_type=schema_type or (known.schema_type if known is not None else ""),
         schema=schema.replace("\0", ""),

@@ -51,6 +51,12 @@ def bars(found: Bars, label: str) -> SafeString:
 
 
 @register.filter
+def unlocalized_exact(value: float) -> str:
+    """Seconds to the microsecond, as a script reads them."""
+    return f"{value:.6f}"
+
+
+@register.filter
 def pretty(schema: str) -> list[str]:
     """The lines of a schema's text, laid out where it is JSON."""
     try:

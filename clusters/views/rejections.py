@@ -24,6 +24,7 @@ from clusters.selectors.polling import clusters_visible
 from clusters.selectors.rejection_history import counted_since, kinds_of, rejection_bars
 from clusters.selectors.rejections import (
     RejectionRow,
+    newest_at,
     rejection_by_id,
     rejection_feeds,
     rejection_rows,
@@ -77,6 +78,7 @@ def rejection_list(request: HttpRequest) -> HttpResponse:
     found = rejection_bars(rows, now=now, seconds=wanted.seconds)
     of_kind = kinds_of(whole)
     context = {
+        "newest_at": newest_at(request.user) or 0.0,
         "wanted": wanted,
         "items": [(row, counts.get(row.id, 0), now - row.first_at.timestamp() < NEW_SECONDS) for row in shown],
         "page": page,
@@ -118,6 +120,7 @@ def rejection_detail(request: HttpRequest, pk: int) -> HttpResponse:
     series = Rejection.objects.filter(pk=pk)
     period = _filter(request.GET).period
     context = {
+        "newest_at": newest_at(request.user) or 0.0,
         "row": row,
         "pattern": found.pattern,
         "period": period,

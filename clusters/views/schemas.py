@@ -7,11 +7,12 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from accounts.guards import requires
+from accounts.policies import scope_of
 from accounts.roles import Right
 from accounts.selectors import clients_visible
 from clusters.rejections.difference import difference
 from clusters.selectors.polling import source_of
-from clusters.selectors.rejections import rejection_rows
+from clusters.selectors.rejections import newest_at, rejection_rows
 from clusters.selectors.schemas import (
     offer_of,
     registries,
@@ -34,10 +35,11 @@ def schema_list(request: HttpRequest) -> HttpResponse:
     client = request.GET.get("client", "").replace("\0", "")
     found = subjects(request.user, q=q, client=client)
     page = Paginator(found, SUBJECTS_PER_PAGE).get_page(request.GET.get("page"))
-    rows = subject_rows(list(page.object_list))
+    rows = subject_rows(request.user, list(page.object_list))
     refused = sum(row.rejection is not None for row in rows)
     known = registries(request.user)
     context = {
+        "newest_at": newest_at(request.user) or 0.0,
         "rows": rows,
         "page": page,
         "q": q,
@@ -57,8 +59,8 @@ def schema_detail(request: HttpRequest, pk: int) -> HttpResponse:
     subject = subject_by_id(request.user, pk)
     if subject is None:
         raise Http404("no such subject")
-    refusals = subject_rejections(subject)
-    offer = offer_of(subject, refusals[0].last_at if refusals else None)
+    refusals = subject_rejections(request.user, subject)
+    offer = offer_of(request.user, subject, refusals[0].last_at if refusals else None)
     found = None
     if offer is not None:
         accepted = offer.accepted_schema or subject.schema
@@ -66,10 +68,12 @@ def schema_detail(request: HttpRequest, pk: int) -> HttpResponse:
             accepted, offer.schema, schema_type=subject.schema_type, compatibility=subject.compatibility
         )  # fmt: skip
     context = {
+        "newest_at": newest_at(request.user) or 0.0,
         "subject": subject,
         "refusals": rejection_rows(refusals),
         "offer": offer,
-        "offers": subject_offers(subject),
+        "offers": subject_offers(request.user, subject)[:20],
+        "names_shown": scope_of(request.user).everything,
         "difference": found,
         "period_seconds": PERIOD_SECONDS,
         "api_url": reverse("api:schema_check", kwargs={"subject": subject.name}),

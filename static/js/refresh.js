@@ -50,7 +50,12 @@ function replace(part, fresh) {
 for (const marker of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-refresh-view]"))) {
   live.subscribe(marker.dataset.refreshView ?? "", JSON.parse(marker.dataset.refreshParams ?? "{}"), {
     onDelta: soon,
-    onSnapshot: () => { if (last) soon(); else last = Date.now(); },
+    onSnapshot: (table) => {
+      // What came between the drawing of the page and this socket has been heard by nobody.
+      const missed = marker.dataset.refreshAt && (table.ts ?? 0) > Number(marker.dataset.refreshAt);
+      if (last || missed) soon();
+      else last = Date.now();
+    },
     onState: (state) => { if (state.state === "stale" && state.why !== "socket") soon(); },
   });
 }

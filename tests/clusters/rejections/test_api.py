@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 
-from clusters.models import Cluster, Rejection, SchemaOffer
+from clusters.models import Cluster, Rejection, SchemaOffer, SchemaSubject
+from clusters.rejections.types import Kind, Rejected
 from clusters.secrets import unseal_all
+from clusters.selectors.schemas import subject_offers, subject_rejections
 from clusters.services.clusters import cluster_remove, secrets_rotate
-from clusters.services.rejections import lines_ingest
+from clusters.services.rejections import Report, lines_ingest, rejections_ingest
 from clusters.services.schemas import registry_set
+from tests.accounts.factories import make_user
 from tests.clusters.rejections.conftest import Firms, Line
 
 pytestmark = pytest.mark.django_db
@@ -115,7 +118,8 @@ def test_filters_and_pages(
     principals: int,
 ) -> None:
     lines_ingest(cluster=north, lines=[line(principal=f"User:{name}-a") for name in ("northgate", "southbank", "x")])
-    caller, cursor, found = call_as("sre"), "", 0
+    caller, found = call_as("sre"), 0
+    cursor: str | None = ""
     while cursor is not None:
         body = caller.get(f"/api/v1/rejections?{query}&cursor={cursor}").json()
         found += len(body["items"])
@@ -137,3 +141,15 @@ def test_a_registry_s_password_is_sealed_and_sealed_anew(north: Cluster, setting
     cluster_remove(cluster=north, acting_user=None)
     registry.refresh_from_db()
     assert registry.secrets == {}
+
+
+def test_the_owner_of_a_subject_does_not_learn_who_else_tried(north: Cluster, firms: Firms) -> None:
+    registry = registry_set(cluster=north, url="http://127.0.0.1:9", acting_user=None)
+    subject = SchemaSubject.objects.create(registry=registry, name="northgate-trades-value", client=firms["northgate"])
+    for client in ("Northgate Capital", "Southbank Trading"):
+        rejected = Rejected(Kind.SCHEMA, subject=subject.name, client=client, host=f"host-of-{client[:5]}")
+        rejections_ingest(reports=[Report(north, rejected, f'{{"doc": "{client}"}}', "AVRO")])
+    viewer = make_user("client", "viewer", [firms["northgate"]])
+    assert [row.host for row in subject_rejections(viewer, subject)] == ["host-of-North"]
+    assert [offer.schema for offer in subject_offers(viewer, subject)] == ['{"doc": "Northgate Capital"}']
+    assert len(subject_rejections(make_user("sre"), subject)) == 2
