@@ -123,6 +123,7 @@ def _words(duration: str) -> str:
 
 def _plain(summary: str) -> str:
     """The summary with its templates as words set in italics."""
+    summary = re.sub(r"\{\{ with \$labels\.(\w+) \}\}(.*?)\{\{ \. \}\}.*?\{\{ end \}\}", r"\2*\1*", summary)
     named = re.sub(r"\{\{ or \$labels\.(\w+) [^}]*\}\}", r"*\1*", summary)
     named = re.sub(r"\{\{ \$labels\.(\w+)[^}]*\}\}", r"*\1*", named)
     return re.sub(r"\{\{ \$value[^}]*\}\}", "*value*", named)
