@@ -1,7 +1,7 @@
 """`make bench`: every measurement of docs/performance.md, as one JSON document on standard output.
 
 BENCH_SCALE (default 1) shrinks the sizes; below 1 the document says `"reduced": true` and may not be quoted. BENCH_ONLY takes
-some of the rows: lag, write, fanout, pixel, board, refusals, health, certificates, demo.
+some of the rows: lag, write, fanout, pixel, board, refusals, health, health-page, certificates, demo.
 KMINION and KAFKA_EXPORTER name binaries to measure beside.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.report import SCALE, load, machine, note
 
-ROWS = ("lag", "write", "fanout", "pixel", "board", "refusals", "health", "certificates", "demo")
+ROWS = ("lag", "write", "fanout", "pixel", "board", "refusals", "health", "health-page", "certificates", "demo")
 ON_SITE = ("lag", "pixel", "board")  # these share one broker
 
 
@@ -38,7 +38,7 @@ def main() -> int:
     started = time.monotonic()
     if any(name in ON_SITE for name in chosen):
         _on_site(chosen, rows)
-    for name in ("write", "fanout", "refusals", "health", "certificates", "demo"):
+    for name in ("write", "fanout", "refusals", "health", "health-page", "certificates", "demo"):
         if name in chosen:
             _measure(rows, name, lambda name=name: _apart(name))  # type: ignore[misc]
     document["rows"] = {name: rows[name] for name in ROWS if name in rows}
@@ -78,6 +78,7 @@ def _apart(name: str) -> dict[str, Any]:
         "refusals": "refusals",
         "certificates": "certificates",
         "health": "health_cycle",
+        "health-page": "health_page",
         "demo": "demo_start",
     }[name]
     done = subprocess.run(

@@ -1,8 +1,9 @@
 """A small world that the browser tests look at: users, clients, a cluster in memory, polled when a test says so.
 
 `python -m tests.browser.world` migrates its database, writes the world and then obeys lines on its standard input:
-`step` polls once after some traffic, `stop GROUP` ends a group's commits, `join GROUP` adds a group, `refuse` denies somebody new. Each is answered by a
-line of its own.
+`step` polls once after some traffic, `stop GROUP` ends a group's commits, `join GROUP` adds a group, `refuse` denies somebody new;
+`lose N` and `restore N` take a broker away and give it back, `read` reads health again, `age` makes it an hour old.
+Each is answered by a line of its own.
 """
 
 import sys
@@ -23,6 +24,7 @@ from ops_portal.lib.database import database_clock  # noqa: E402
 from ops_portal.lib.resilience import Deadline  # noqa: E402
 from tests.browser import refusals  # noqa: E402
 from tests.browser.certificates_world import certificates  # noqa: E402
+from tests.browser.health_world import HealthWorld  # noqa: E402
 from tests.fake_kafka import FakeKafka, StandingClock  # noqa: E402
 
 PASSWORD = "a few plain words"
@@ -100,6 +102,7 @@ def main() -> None:
         world.step()
     refusals.begin(world.cluster)
     certificates(world.cluster)
+    health = HealthWorld(world.cluster)
     say("ready")
     for line in sys.stdin:
         match line.split():
@@ -111,6 +114,16 @@ def main() -> None:
                 world.stopped.discard(group)
             case ["join", group]:
                 world.follow(group, "risk.alerts")
+            case ["lose", broker]:
+                health.kafka.lose(int(broker))
+                health.read()
+            case ["restore", broker]:
+                health.kafka.restore(int(broker))
+                health.read()
+            case ["read"]:
+                health.read()
+            case ["age"]:
+                health.age()
             case ["refuse"]:
                 refusals.more(world.cluster)
         say(line.strip())
