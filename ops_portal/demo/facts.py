@@ -1,7 +1,7 @@
 """Where everything of the running demo is: written by its start, read by the commands given in another terminal."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import orjson
@@ -22,7 +22,7 @@ class Facts:
     secure_ports: list[int]
     registry_url: str = ""
     prometheus_url: str = ""
-    disks: tuple[int, ...] = ()
+    disks: list[int] = field(default_factory=list)
 
     @property
     def directory(self) -> Path:

@@ -189,14 +189,14 @@ def unclean_election(admin: AdminClient, bootstrap: str, hands: "Hands", *, lead
     try:
         writer.write_until(lambda: _isr(admin) == {leader})
         hands.kill(leader)
-        if not wait_until(lambda: _leader(admin) < 0, seconds=30, step_seconds=0.3):
-            raise Refused("The partition did not go offline.")
-        place = TopicPartition(UNCLEAN_TOPIC, 0)
-        admin.elect_leaders(ElectionType.UNCLEAN, [place]).result(timeout=_CALL_SECONDS)
-        if not wait_until(lambda: _leader(admin) == follower, seconds=20, step_seconds=0.3):
-            raise Refused(f"Broker {follower} did not become the leader.")
     finally:
-        hands.release(follower)
+        hands.release(follower)  # from a dead leader it cannot copy what it lacks
+    if not wait_until(lambda: _leader(admin) < 0, seconds=30, step_seconds=0.3):
+        raise Refused("The partition did not go offline.")
+    place = TopicPartition(UNCLEAN_TOPIC, 0)
+    admin.elect_leaders(ElectionType.UNCLEAN, [place]).result(timeout=_CALL_SECONDS)
+    if not wait_until(lambda: _leader(admin) == follower, seconds=_SHRINK_SECONDS, step_seconds=0.3):
+        raise Refused(f"Broker {follower} did not become the leader.")
     kept = admin.list_offsets({place: OffsetSpec.latest()}, request_timeout=_CALL_SECONDS)[place].result(_CALL_SECONDS)
     return (
         f"{UNCLEAN_TOPIC} was offline when broker {leader} was killed; broker {follower}, which was behind, leads it. "

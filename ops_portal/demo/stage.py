@@ -193,9 +193,9 @@ def _facts(var: Path, cluster: KafkaCluster, own_disks: Disks, schemas: _Schemas
         secure_ports=list(secured.ports) if secured else [],
         registry_url=schemas.url if schemas else "",
         prometheus_url=prometheus_url,
-        disks=tuple(
+        disks=[
             number for number in cluster.node_ids if cluster.directory / f"node{number}" / "data" in own_disks.mounted
-        ),
+        ],
     )
 
 
