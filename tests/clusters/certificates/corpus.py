@@ -177,7 +177,7 @@ def names() -> Iterator[Case]:
 
     def case(title: str, host: str, right: bool, *dns: str, ips: Sequence[str] = (), subject: str = "kafka", **more: Any) -> Case:  # fmt: skip
         end = leaf(top, subject, dns=dns, ips=ips)
-        return Case(f"name: {title}", [end], [top], V.OK if right else V.WRONG_NAME, None if right else end, host=host, **more)  # type: ignore[arg-type]  # fmt: skip
+        return Case(f"name: {title}", [end], [top], V.OK if right else V.WRONG_NAME, None if right else end, host=host, **more)  # fmt: skip
 
     yield case("equal", "a.example.com", True, "a.example.com")
     yield case("other", "b.example.com", False, "a.example.com")
