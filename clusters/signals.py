@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from clusters.health.states import Area, Scope, Source
+from clusters.health_states import Area, Scope, Source
 from clusters.promql import Dialect
 
 
