@@ -174,7 +174,6 @@ def targets(request: HttpRequest) -> HttpResponse:
                     "rest": [_rest(row) for row in view.rest],
                     "age": _age(view, Source.BROKERS),
                     "prometheus_age": _age(view, Source.PROMETHEUS),
-                    "settings_url": _settings_url(request.user, cluster),
                 }
             )
     missed = [(panel["cluster"], row) for panel in panels for row in panel["rows"] if row.met is False]

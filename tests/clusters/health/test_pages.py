@@ -14,6 +14,7 @@ from clusters.health.states import Health
 from clusters.models import Cluster, ClusterHealth, HealthEvent, SignalState, Source, Topic
 from clusters.services import health_brokers
 from clusters.signals import BY_ID, SIGNALS
+from lag.models import ConsumerGroup
 from ops_portal.lib.clock import as_datetime
 from ops_portal.lib.database import database_clock
 from tests.accounts.factories import make_user
@@ -69,6 +70,11 @@ def test_every_signal_stands_on_the_page_with_threshold_and_runbook(sre: Client,
         assert f'id="signal-{signal.id}"' in html
         assert f"/docs/health#{signal.id}" in html
         assert reverse("clusters:health-figure", args=["north", signal.id]) in html
+
+
+def test_every_runbook_link_leads_to_a_place_in_the_documentation(sre: Client) -> None:
+    html = page(sre, "/docs/health")
+    assert [signal.id for signal in SIGNALS if f'id="{signal.id}"' not in html] == []
 
 
 def test_a_signal_without_a_series_is_unknown_and_never_green(sre: Client, world: World) -> None:
@@ -266,6 +272,7 @@ def test_the_topic_page_joins_layout_settings_and_readers(sre: Client, client: C
     assert "Configuration" in html
     topic.client = ClientRow.objects.create(name="Northgate Capital")
     topic.save()
+    ConsumerGroup.objects.create(cluster=world.cluster, name="northgate-orders", client=topic.client)
     viewer = make_user(Role.CLIENT, "viewer", [topic.client])
     client.force_login(viewer)
     html = page(client, "/topics/north/orders")
