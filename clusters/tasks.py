@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.db import transaction
 
-from clusters.services import certificates, health_history, rejection_findings, rejections, runs, schedule
+from clusters.services import certificates, health_history, load_tests, rejection_findings, rejections, runs, schedule
 
 _ensured: list[bool] = []
 
@@ -61,6 +61,22 @@ def probe_soon(listener_id: int) -> None:
     """Send a probe that was claimed, once the claim is committed. Without the transport server the next poll does it."""
     send = partial(probe_listeners.apply_async, args=([listener_id],), retry=False)
     transaction.on_commit(send, robust=True)
+
+
+@shared_task(name="clusters.read_load_test", ignore_result=True, max_retries=0, acks_late=False)
+def read_load_test(pk: int) -> str:
+    """The files of a load test, for as long as `load_test_read` allows."""
+    return load_tests.load_test_read(pk=pk)
+
+
+@shared_task(name="clusters.settle_load_tests", ignore_result=True, max_retries=0)
+def settle_load_tests() -> str:
+    return f"{load_tests.load_tests_settle()} readings of load tests were given up."
+
+
+def send_load_test(pk: int) -> None:
+    """Have a worker read it. Raises when the queue does not answer."""
+    read_load_test.apply_async(args=(pk,), retry=False)
 
 
 def _send(source_id: int, slot: int) -> None:

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from clusters import admin
-from clusters.views import certificates, findings, health, polling, rejections, schemas
+from clusters.views import certificates, findings, health, load_tests, polling, rejections, schemas
 
 app_name = "clusters"
 urlpatterns = [
@@ -27,9 +27,7 @@ urlpatterns = [
         certificates.entry_remove,
         name="certificate-entry-remove",
     ),
-    path(
-        "certificates/<slug:cluster>/listeners/<int:pk>/probe", certificates.listener_probe, name="listener-probe"
-    ),
+    path("certificates/<slug:cluster>/listeners/<int:pk>/probe", certificates.listener_probe, name="listener-probe"),
     path("certificates/<slug:cluster>/<int:pk>", certificates.certificate_detail, name="certificate-detail"),
     path("certificates/<slug:cluster>/<int:pk>/change", certificates.certificate_change, name="certificate-change"),
     path("rejections", rejections.rejection_list, name="rejections"),
@@ -37,6 +35,15 @@ urlpatterns = [
     path("rejections/<int:pk>", rejections.rejection_detail, name="rejection-detail"),
     path("schemas", schemas.schema_list, name="schemas"),
     path("schemas/<int:pk>", schemas.schema_detail, name="schema-detail"),
+    path("load-tests", load_tests.load_test_list, name="load-tests"),
+    path("load-tests/import", load_tests.load_test_import, name="load-test-import"),
+    path("load-tests/compare", load_tests.load_test_compare, name="load-test-compare"),
+    path("load-tests/compare/figures", load_tests.load_test_compare_figures, name="load-test-compare-figures"),
+    path("load-tests/<int:pk>", load_tests.load_test_detail, name="load-test-detail"),
+    path("load-tests/<int:pk>/progress", load_tests.load_test_progress, name="load-test-progress"),
+    path("load-tests/<int:pk>/figures", load_tests.load_test_figures, name="load-test-figures"),
+    path("load-tests/<int:pk>/cancel", load_tests.load_test_cancel_view, name="load-test-cancel"),
+    path("load-tests/<int:pk>/remove", load_tests.load_test_remove_view, name="load-test-remove"),
     path("admin/clusters", admin.cluster_list, name="cluster-list"),
     path("admin/clusters/add", admin.cluster_add, name="cluster-add"),
     path("admin/clusters/<slug:cluster>/settings", admin.cluster_detail, name="cluster-detail"),

@@ -14,6 +14,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Larger = Callable[[Scope], Awaitable[int | None]]
 
 
 class BodyTooLarge(Exception):
@@ -21,27 +22,36 @@ class BodyTooLarge(Exception):
 
 
 class BodyLimit:
-    """ASGI wrapper: 413 `body_too_large` for a body of more than `limit` bytes, declared or sent."""
+    """ASGI wrapper: 413 `body_too_large` for a body of more than `limit` bytes, declared or sent.
 
-    def __init__(self, application: Application, limit: int) -> None:
+    `larger` is asked once a body passes the limit: another limit for this request, or None.
+    """
+
+    def __init__(self, application: Application, limit: int, larger: Larger | None = None) -> None:
         self.application = application
         self.limit = limit
+        self.larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.application(scope, receive, send)
             return
-        if _declared_length(scope) > self.limit:
-            await self._refuse(send)
+        declared, limit, asked = _declared_length(scope), self.limit, False
+        if declared > limit:
+            limit, asked = await self._raised(scope), True
+        if declared > limit:
+            await self._refuse(send, limit)
             return
         received = 0
         answered = False
 
         async def counted_receive() -> Message:
-            nonlocal received
+            nonlocal received, limit, asked
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self.limit:
+            if received > limit and not asked:
+                limit, asked = await self._raised(scope), True
+            if received > limit:
                 raise BodyTooLarge
             return message
 
@@ -54,11 +64,15 @@ class BodyLimit:
             await self.application(scope, counted_receive, watched_send)
         except BodyTooLarge:
             if not answered:
-                await self._refuse(send)
+                await self._refuse(send, limit)
 
-    async def _refuse(self, send: Send) -> None:
+    async def _raised(self, scope: Scope) -> int:
+        found = await self.larger(scope) if self.larger is not None else None
+        return max(self.limit, found or 0)
+
+    async def _refuse(self, send: Send, most: int) -> None:
         request_id = uuid.uuid4().hex
-        limit = f"{self.limit // (1024 * 1024)} MB" if self.limit >= 1024 * 1024 else f"{self.limit} bytes"
+        limit = f"{most // (1024 * 1024):,} MB" if most >= 1024 * 1024 else f"{most} bytes"
         body = orjson.dumps(
             {
                 "error": "body_too_large",

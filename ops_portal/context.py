@@ -42,6 +42,7 @@ PLACES = (
     Place("Targets", "chart", "clusters:targets", Right.SEE_CLUSTERS),
     Place("Rejections", "ban", "clusters:rejections", Right.SEE_LAG, 0, ("clusters:rejection",), "r"),
     Place("Schemas", "schema", "clusters:schemas", Right.SEE_LAG, 0, ("clusters:schema",)),
+    Place("Load tests", "chart", "clusters:load-tests", Right.SEE_CLUSTERS, 0, ("clusters:load-test",)),
     Place("Findings", "finding", "clusters:findings", Right.SEE_FINDINGS, key="f"),
     Place("Clients", "client", "lag:clients", Right.SEE_CLIENTS, 0, ("lag:client",)),
     Place("Sources", "source", "clusters:sources", Right.SEE_SOURCES, 0, ("clusters:source",), "s"),

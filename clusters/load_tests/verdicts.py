@@ -22,7 +22,7 @@ _HOLDS = {
 }
 
 
-class Verdict(StrEnum):
+class Judgement(StrEnum):
     """What became of one threshold."""
 
     KEPT = "kept"
@@ -36,7 +36,7 @@ class Judged:
 
     threshold: str
     metric: str | None
-    verdict: Verdict
+    verdict: Judgement
     value: float | None
     source: str  # file the figure comes from; '' when there is none
     reason: str
@@ -63,14 +63,14 @@ def _judged(threshold: Threshold, metrics: Mapping[str, Metric], stated: Mapping
     said = stated.get((name or "", key(threshold)))
     if name is None or name not in metrics:
         missing = f"The files hold no metric {name}." if name else "The files hold no metric this could be about."
-        return Judged(threshold.text, name, Verdict.UNSUPPORTED, None, "", missing + _claimed(said), said)
+        return Judged(threshold.text, name, Judgement.UNSUPPORTED, None, "", missing + _claimed(said), said)
     metric = metrics[name]
     value = metric.values.get(threshold.aggregate)
     if value is None or not math.isfinite(value):
         reason = f"The files hold no {threshold.aggregate} of {name}."
-        return Judged(threshold.text, name, Verdict.UNSUPPORTED, None, metric.source, reason + _claimed(said), said)
+        return Judged(threshold.text, name, Judgement.UNSUPPORTED, None, metric.source, reason + _claimed(said), said)
     kept = _HOLDS[threshold.operator](value, threshold.bound)
-    verdict = Verdict.KEPT if kept else Verdict.MISSED
+    verdict = Judgement.KEPT if kept else Judgement.MISSED
     reason = f"{threshold.aggregate} of {name} is {value:.6g}, {'within' if kept else 'not within'} {threshold.operator} {threshold.bound:g}."
     if said is not None and said is not kept:
         reason += f" The summary calls it {'kept' if said else 'missed'}; the data does not support that."

@@ -264,6 +264,7 @@ CELERY_BEAT_SCHEDULE = {
     "keep-partitions": {"task": "lag.keep_partitions", "schedule": 600.0},
     "settle-rejections": {"task": "clusters.settle_rejections", "schedule": 30.0},
     "prune-rejections": {"task": "clusters.prune_rejections", "schedule": 600.0},
+    "settle-load-tests": {"task": "clusters.settle_load_tests", "schedule": 60.0},
     "keep-health-history": {"task": "clusters.keep_health_history", "schedule": 600.0},
     "prune-poll-runs": {"task": "clusters.prune_poll_runs", "schedule": 300.0},
     "close-expired-mutes": {"task": "lag.close_expired_mutes", "schedule": 30.0},
@@ -333,6 +334,10 @@ SIGN_IN_LIMIT_PER_MINUTE = env_int(
 BODY_LIMIT_BYTES = 5 * 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_LIMIT_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+FILE_UPLOAD_HANDLERS = [  # larger bodies, for those who may: ops_portal/uploads.py
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "ops_portal.uploads.KeptUploadHandler",
+]
 
 LANGUAGE_CODE = "en-gb"
 USE_I18N = False

@@ -5,7 +5,7 @@
 let library;
 
 /** @param {string} address */
-function plotly(address) {
+export function plotly(address) {
   library ??= new Promise((resolve, reject) => {
     // Tells Plotly that its rules come from our style sheet: the content policy allows no style element.
     const marker = document.createElement("i");
@@ -33,7 +33,7 @@ function colour(name) {
 }
 
 /** The figure in the theme's colours: layout.meta and trace.meta name tokens, never colours. @param {any} figure */
-function themed(figure) {
+export function themed(figure) {
   const ink = colour("--text-muted");
   const grid = colour("--chart-grid");
   const copy = structuredClone(figure);

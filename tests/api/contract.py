@@ -80,6 +80,17 @@ BOARD_SORTS = [
 ]  # fmt: skip
 
 # Lists: path -> fields of an item (None = the contract names no fields).
+VERDICT_OF_LOAD = {
+    "threshold": str, "metric": Null(str), "verdict": {"kept", "missed", "unsupported"}, "value": Null(float),
+    "source": Null(str), "reason": str, "stated": Null(bool),
+}  # fmt: skip
+LOAD_TEST = {
+    "id": int, "name": str, "cluster": Null(str), "status": {"importing", "done", "failed", "cancelled"},
+    "error": Null(str), "brought_by": str, "via": {"page", "api", "command", "demo"}, "created_at": "time",
+    "step": Null(str), "bytes_read": int, "bytes_total": int, "started_at": Null("time"), "ended_at": Null("time"),
+    "verdict": Null({"kept", "missed", "unsupported"}), "verdicts": [VERDICT_OF_LOAD], "contradictions": int,
+    "problems": int,
+}  # fmt: skip
 LISTS: dict[str, dict[str, Any] | None] = {
     "/api/v1/clusters": CLUSTER,
     "/api/v1/clusters/north/groups": SUMMARY,
@@ -87,6 +98,7 @@ LISTS: dict[str, dict[str, Any] | None] = {
     "/api/v1/clusters/north/topics": None,
     "/api/v1/sources": SOURCE,
     "/api/v1/findings": FINDING,
+    "/api/v1/load-tests": LOAD_TEST,
     "/api/v1/slos": None,
     "/api/v1/clients": None,
 }

@@ -12,13 +12,14 @@ from django.utils import timezone
 
 from accounts.models import Client, Ownership, User
 from accounts.services import token_create
-from clusters.models import Cluster, Finding, PollRun, Rejection, SchemaRegistry, SchemaSubject, Source
+from clusters.models import Cluster, Finding, LoadTest, PollRun, Rejection, SchemaRegistry, SchemaSubject, Source
 from clusters.ports import GroupType
 from clusters.services.health_brokers import poll_brokers
 from lag.collector import poll
 from lag.models import ConsumerGroup, Slo
 from ops_portal.lib.resilience import Deadline
 from tests.accounts.factories import make_user
+from tests.clusters.load_tests.made import load_test_made
 from tests.clusters.health.fakes import FakeBrokers, poll_of
 from tests.fake_kafka import FakeKafka, StandingClock
 
@@ -58,6 +59,7 @@ class Site:
         self._register(self.other, "southbank-", pk=FOREIGN_ID + 4)
         self._promise(self.own, "ng-")
         self._promise(self.other, "southbank-", pk=FOREIGN_ID + 2)
+        load_test_made("southbank-load", self.cluster)
         self.users = {role: self._user(role) for role in ROLES}
         self.other_viewer = make_user("client", "southbank-viewer", [self.other])
         token_create(user=self.other_viewer, name="southbank ci", acting_user=self.other_viewer)
@@ -71,6 +73,10 @@ class Site:
         return PollRun.objects.create(
             source=self.source, slot=1, status="ok", started_at=started, ended_at=started + timedelta(seconds=seconds)
         )
+
+    def load_test(self) -> LoadTest:
+        """A run that missed its threshold."""
+        return LoadTest.objects.get(name="southbank-load")
 
     def group(self, name: str) -> ConsumerGroup:
         return ConsumerGroup.objects.get(name=name)

@@ -53,6 +53,7 @@ _NORTH, _NOWHERE = _args(cluster="north"), _args(cluster="nowhere")
 _BOARD = ("", "q=solo", "q=compl", "client=Southbank+Trading", "sort=client", "sort=-lag_records", "state=stable")
 _USER: Args = lambda site: {"pk": site.users["sre"].pk}  # noqa: E731
 _NO_PK = _args(pk=2**40)
+_LOAD_TEST: Args = lambda site: {"pk": site.load_test().pk}  # noqa: E731
 _CLIENT: Args = lambda site: {"pk": site.own.pk}  # noqa: E731
 _OTHER_CLIENT: Args = lambda site: {"pk": site.other.pk}  # noqa: E731
 
@@ -156,6 +157,15 @@ ROUTES: dict[str, Route] = {
         lambda site: {"pk": site.subject("southbank-").pk},
         _NO_PK,
     ),
+    "clusters:load-tests": Route(OPERATIONS, queries=("", "q=south")),
+    "clusters:load-test-import": Route(SETTERS),
+    "clusters:load-test-compare": Route(OPERATIONS, queries=("", "id=1&id=2", "id=x")),
+    "clusters:load-test-compare-figures": Route(OPERATIONS, queries=("id=1&id=2",)),
+    "clusters:load-test-detail": Route(OPERATIONS, _LOAD_TEST, absent=_NO_PK),
+    "clusters:load-test-progress": Route(OPERATIONS, _LOAD_TEST, absent=_NO_PK, status=frozenset({200, 204})),
+    "clusters:load-test-figures": Route(OPERATIONS, _LOAD_TEST, absent=_NO_PK),
+    "clusters:load-test-cancel": Route(SETTERS, _LOAD_TEST, absent=_NO_PK, post=True),
+    "clusters:load-test-remove": Route(SETTERS, _LOAD_TEST, absent=_NO_PK, post=True),
     "clusters:cluster-list": Route(ADMIN),
     "clusters:cluster-add": Route(ADMIN),
     "clusters:cluster-detail": Route(ADMIN, _NORTH, absent=_NOWHERE),
@@ -237,6 +247,9 @@ ROUTES: dict[str, Route] = {
     "api:rotations": Route(OPERATIONS, _NORTH, absent=_NOWHERE),
     "api:keys": Route(ANYBODY_IN, _NORTH, absent=_NOWHERE),
     "api:key_record": Route(SETTERS, _NORTH, absent=_NOWHERE, post=True),
+    "api:load_tests": Route(OPERATIONS, queries=("", "q=south", "cluster=north", "status=done")),
+    "api:load_test_begin": Route(SETTERS, post=True),
+    "api:load_test": Route(OPERATIONS, lambda site: {"load_test": site.load_test().pk}, absent=_args(load_test=2**40)),
     "api:rejections": Route(ANYBODY_IN, queries=("", "q=south", "q=1", "client=Southbank+Trading", "sort=client")),
     "api:schemas": Route(ANYBODY_IN, queries=("", "q=south", "cluster=north")),
     "api:schema_check": Route(

@@ -16,7 +16,7 @@ from clusters.load_tests.histogram import RELATIVE_ERROR, Histogram, merged
 from clusters.load_tests.run import Run, kind_of, read_run
 from clusters.load_tests.thresholds import DEFAULT_THRESHOLDS, BadThreshold, parse
 from clusters.load_tests.timeline import Timeline
-from clusters.load_tests.verdicts import Verdict
+from clusters.load_tests.verdicts import Judgement
 
 START = 1_790_000_000
 K6_HEADER = "metric_name,timestamp,metric_value,check,error,error_code,expected_response,group,method,name,extra_tags\n"
@@ -60,11 +60,11 @@ def test_thresholds_are_held_against_the_samples_not_against_the_summary(tmp_pat
     traces(tmp_path, [4.0] * 90 + [14.0] * 10)
     run = read(tmp_path)
     p95, p99, rate = run.judged
-    assert (p95.verdict, p95.source, p95.stated) == (Verdict.MISSED, "traces.csv", True)
+    assert (p95.verdict, p95.source, p95.stated) == (Judgement.MISSED, "traces.csv", True)
     assert p95.value == pytest.approx(14, rel=RELATIVE_ERROR)
     assert "does not support" in p95.reason
-    assert p99.verdict is Verdict.KEPT
-    assert (rate.verdict, rate.value) == (Verdict.KEPT, 100_000)
+    assert p99.verdict is Judgement.KEPT
+    assert (rate.verdict, rate.value) == (Judgement.KEPT, 100_000)
     stated = {(row["metric"], row["aggregate"]) for row in run.contradictions}
     assert ("kafka_writer_write_seconds", "p(95)") in stated
     assert (run.started_at, run.ended_at) == (START, START + 10)
@@ -73,8 +73,8 @@ def test_thresholds_are_held_against_the_samples_not_against_the_summary(tmp_pat
 def test_a_figure_that_no_file_holds_is_unsupported_never_kept(tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_bytes(handle_summary(6.0, ok=True))
     p95, p99, rate = read(tmp_path).judged
-    assert (p95.verdict, p95.value, p95.source) == (Verdict.KEPT, 6.0, "summary.json")
-    assert (p99.verdict, p99.value) == (Verdict.UNSUPPORTED, None)
+    assert (p95.verdict, p95.value, p95.source) == (Judgement.KEPT, 6.0, "summary.json")
+    assert (p99.verdict, p99.value) == (Judgement.UNSUPPORTED, None)
     assert rate.value == 100_000
 
 
@@ -89,9 +89,9 @@ def test_the_export_form_says_true_where_a_threshold_was_crossed(tmp_path: Path)
     }  # fmt: skip
     (tmp_path / "summary.json").write_text(json.dumps(body))
     p95, failed, rate = read(tmp_path, "p95<10", "http_req_failed: rate<0.1", "http_reqs: rate>80000").judged
-    assert (p95.verdict, p95.stated, p95.value) == (Verdict.MISSED, False, 12.5)
-    assert (failed.verdict, failed.stated, failed.value) == (Verdict.KEPT, True, 0.01)
-    assert (rate.verdict, rate.value) == (Verdict.MISSED, 10.0)
+    assert (p95.verdict, p95.stated, p95.value) == (Judgement.MISSED, False, 12.5)
+    assert (failed.verdict, failed.stated, failed.value) == (Judgement.KEPT, True, 0.01)
+    assert (rate.verdict, rate.value) == (Judgement.MISSED, 10.0)
 
 
 def test_the_machine_readable_form_gives_rates_by_its_duration(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_the_machine_readable_form_gives_rates_by_its_duration(tmp_path: Path) -
     }  # fmt: skip
     (tmp_path / "summary.json").write_text(json.dumps(body))
     run = read(tmp_path)
-    assert [row.verdict for row in run.judged] == [Verdict.KEPT, Verdict.UNSUPPORTED, Verdict.KEPT]
+    assert [row.verdict for row in run.judged] == [Judgement.KEPT, Judgement.UNSUPPORTED, Judgement.KEPT]
     assert run.judged[2].value == 100_000
     assert run.ended_at is not None
     assert run.started_at is not None
@@ -128,7 +128,7 @@ def test_every_file_may_be_alone_and_brokers_stand_beside(tmp_path: Path) -> Non
     assert run.broker_cpu == {"1": [[START, 50.0], [START + 1, 91.5]], "eu-2": [[1_789_983_200, 7.0]]}
     assert (run.replication_lag, run.replication_unit) == ([[START, 18.0]], "ms")
     assert run.broker_metrics == [("kafka_server_replicamanager_underreplicatedpartitions", {"broker": "1"}, 0.0)]
-    assert {row.verdict for row in run.judged} == {Verdict.UNSUPPORTED}
+    assert {row.verdict for row in run.judged} == {Judgement.UNSUPPORTED}
     assert run.problems.count == 0
 
 
@@ -195,7 +195,7 @@ def test_a_stated_rate_that_the_samples_do_not_bear_out_is_a_contradiction(tmp_p
     rows = [f"http_reqs,{START + n},1000\n" for n in range(10)]
     (tmp_path / "traces.csv").write_text("metric_name,timestamp,metric_value\n" + "".join(rows))
     run = read(tmp_path, "rate>1050")
-    assert run.judged[0].verdict is Verdict.KEPT  # times in whole seconds: the summary knows the length better
+    assert run.judged[0].verdict is Judgement.KEPT  # times in whole seconds: the summary knows the length better
     assert {(row["aggregate"], row["stated"]) for row in run.contradictions} == {("count", 100_000), ("rate", 10_000)}
 
 
@@ -203,7 +203,7 @@ def test_thresholds_of_the_summary_are_judged_though_nobody_asked(tmp_path: Path
     (tmp_path / "summary.json").write_bytes(handle_summary(12.0, ok=True))
     traces(tmp_path, [4.0] * 100)
     asked, own = read(tmp_path, "kafka_writer_write_seconds: p(99)<100").judged
-    assert (asked.verdict, own.verdict, own.stated) == (Verdict.KEPT, Verdict.KEPT, True)
+    assert (asked.verdict, own.verdict, own.stated) == (Judgement.KEPT, Judgement.KEPT, True)
     assert own.threshold == "kafka_writer_write_seconds: p(95)<10"
     assert len(read(tmp_path, "p95<10").judged) == 1
 
@@ -220,9 +220,7 @@ def test_progress_of_a_packed_file_stays_within_its_size(tmp_path: Path) -> None
     rows = "timestamp,latency_ms\n" + "".join(f"{START + n % 60},{n % 7}\n" for n in range(300_000))
     (tmp_path / "traces.csv.gz").write_bytes(gzip.compress(rows.encode()))
     told: list[tuple[int, int]] = []
-    read_run(
-        {"traces.csv.gz": tmp_path / "traces.csv.gz"}, [], lambda name, read, whole: told.append((read, whole))
-    )
+    read_run({"traces.csv.gz": tmp_path / "traces.csv.gz"}, [], lambda name, read, whole: told.append((read, whole)))
     assert len(told) > 2
     assert all(0 < part <= whole for part, whole in told)
     assert [part for part, _ in told] == sorted(part for part, _ in told)
