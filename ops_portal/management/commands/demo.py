@@ -1,5 +1,6 @@
 """`manage.py demo`: the portal with a real three-broker Kafka and live traffic, and scenarios to try on it."""
 
+import time
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,9 @@ class Command(BaseCommand):
         shrink = actions.add_parser("shrink-isr", help="let a broker leave the in-sync replicas, and live")
         _broker_number(shrink)
         actions.add_parser("unclean-election", help="lose the only in-sync replica of a partition of its own topic")
+        load = actions.add_parser("load-test", help="a small real load test, brought in as evidence")
+        load.add_argument("--seconds", type=float, default=20, help="at most 120 (default %(default)s)")
+        load.add_argument("--rate", type=int, default=5000, help="records a second (default %(default)s)")
         actions.add_parser("restore", help="undo all of it")
         traces = actions.add_parser(
             "record-traces", help="write what the groups do as labelled traces for the verdict tests"
@@ -217,6 +221,29 @@ class Command(BaseCommand):
         if pid is None:
             raise CommandError(f"Broker {number} is down.")
         self._ask("hold_replication", number=number, pid=pid)
+
+    def do_load_test(self, options: dict[str, Any]) -> None:
+        from clusters.load_tests.states import Via
+        from clusters.management.commands.import_load_test import import_directory, told
+        from clusters.models import Cluster
+        from ops_portal.demo import load_test
+
+        brokers, known = self._running(), facts.load(settings.PORTAL_VAR)
+        directory = known.directory / "load-tests" / time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        try:
+            load_test.run(
+                directory, bootstrap=known.doors.plaintext, seconds=options["seconds"], per_second=options["rate"],
+                pids={broker.number: broker.pid for broker in brokers.values() if broker.pid},
+                prometheus_url=known.prometheus_url, say=self.stdout.write,
+            )  # fmt: skip
+        except ValueError as error:
+            raise CommandError(f"{error}.") from error
+        cluster = Cluster.objects.filter(name=CLUSTER, removed_at__isnull=True).first()
+        row = import_directory(
+            directory, name=f"Demo {directory.name}", cluster=cluster, thresholds=list(load_test.THRESHOLDS), via=Via.DEMO
+        )
+        for line in told(row):
+            self.stdout.write(line)
 
     def _running(self) -> dict[int, scenarios.Broker]:
         """The brokers of the demo, which must be running."""
