@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.models import Client, Ownership, User
 from accounts.services import token_create
-from clusters.models import Cluster, Finding, LoadTest, PollRun, Rejection, SchemaRegistry, SchemaSubject, Source
+from clusters.models import Certificate, Cluster, Finding, LoadTest, PollRun, Rejection, SchemaRegistry, SchemaSubject, Source
 from clusters.ports import GroupType
 from clusters.services.health_brokers import poll_brokers
 from lag.collector import poll
@@ -59,6 +59,8 @@ class Site:
         self._register(self.other, "southbank-", pk=FOREIGN_ID + 4)
         self._promise(self.own, "ng-")
         self._promise(self.other, "southbank-", pk=FOREIGN_ID + 2)
+        self._certificate(self.own, "ng-producer")
+        self._certificate(self.other, "southbank-producer", pk=FOREIGN_ID + 2)
         load_test_made("southbank-load", self.cluster)
         self.users = {role: self._user(role) for role in ROLES}
         self.other_viewer = make_user("client", "southbank-viewer", [self.other])
@@ -125,6 +127,14 @@ class Site:
     def _poll(self) -> None:
         self.clock.pass_time(5)
         poll(cluster=self.cluster, period=5, port=self.kafka, clock=self.clock, deadline=Deadline.after(5))
+
+    def _certificate(self, client: Client, subject: str, pk: int | None = None) -> None:
+        """Entered by hand, of that client."""
+        now = timezone.now()
+        Certificate.objects.create(
+            pk=pk, cluster=self.cluster, kind="client", kind_set=True, subject=subject, common_name=subject, client=client,
+            not_before=now - timedelta(days=30), not_after=now + timedelta(days=300), owner=subject,
+        )  # fmt: skip
 
     def _promise(self, client: Client, prefix: str, pk: int | None = None) -> None:
         Slo.objects.create(
