@@ -91,6 +91,8 @@ def owners_find(cluster: Cluster, rows: Iterable[Certificate]) -> None:
     """Note on client certificates whose they are: by their principal, as Kafka names it with and without mapping rules."""
     matcher = ownership_matcher(Ownership.Kind.PRINCIPAL, cluster.name)
     for row in rows:
+        if not row.fingerprint and not row.principal:
+            continue  # by hand: whoever entered it has said whose it is
         if row.kind != Kind.CLIENT:
             row.client_id = None if row.fingerprint else row.client_id
             continue
