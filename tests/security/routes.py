@@ -247,9 +247,9 @@ ROUTES: dict[str, Route] = {
     "api:rotation_list": Route(OPERATIONS, _NORTH, absent=_NOWHERE),
     "api:key_list": Route(ANYBODY_IN, _NORTH, absent=_NOWHERE),
     "api:key_enter": Route(SETTERS, _NORTH, absent=_NOWHERE, post=True),
-    "api:load_tests": Route(OPERATIONS, queries=("", "q=south", "cluster=north", "status=done")),
-    "api:load_test_begin": Route(SETTERS, post=True),
-    "api:load_test": Route(OPERATIONS, lambda site: {"load_test": site.load_test().pk}, absent=_args(load_test=2**40)),
+    "api:load_test_list": Route(OPERATIONS, queries=("", "q=south", "cluster=north", "status=done")),
+    "api:load_test_post": Route(SETTERS, post=True),
+    "api:load_test_one": Route(OPERATIONS, lambda site: {"load_test": site.load_test().pk}, absent=_args(load_test=2**40)),
     "api:rejections": Route(ANYBODY_IN, queries=("", "q=south", "q=1", "client=Southbank+Trading", "sort=client")),
     "api:schemas": Route(ANYBODY_IN, queries=("", "q=south", "cluster=north")),
     "api:schema_check": Route(

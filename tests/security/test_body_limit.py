@@ -60,3 +60,33 @@ def test_counts_what_is_sent_and_stops_reading(headers: list[tuple[bytes, bytes]
 
 def test_takes_a_nonsense_length_for_none() -> None:
     assert _answer([b"x"], [(b"content-length", b"-5")])[0] == 200
+
+
+@pytest.mark.parametrize("headers", [[], [(b"content-length", b"3000")]])
+@pytest.mark.parametrize(("raised", "status"), [(5000, 200), (2500, 413), (None, 413)])
+def test_another_limit_is_asked_for_only_when_a_body_passes_the_usual_one(
+    headers: list[tuple[bytes, bytes]], raised: int | None, status: int
+) -> None:
+    asked: list[str] = []
+
+    async def larger(scope: Any) -> int | None:
+        asked.append(scope["path"])
+        return raised
+
+    def answer(count: int) -> int:
+        waiting, sent = [b"x" * 600] * count, list[Any]()
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": waiting.pop(0), "more_body": bool(waiting)}
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "path": "/load-tests/import", "headers": headers if count > 1 else []}
+        asyncio.run(BodyLimit(_reading_application, LIMIT, larger)(scope, receive, send))
+        return int(sent[0]["status"])
+
+    assert answer(1) == 200
+    assert asked == []
+    assert answer(5) == status
+    assert asked == ["/load-tests/import"]
