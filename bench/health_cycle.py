@@ -82,7 +82,7 @@ def _bodies(topics: int) -> dict[str, bytes]:
         {"instance": f"broker-{n}.example:7071", "id": str(n), "mountpoint": "/data", "version": "4.3.1"}
         for n in range(1, BROKERS + 1)
     ]
-    rows = {
+    rows: dict[str, list[tuple[dict[str, str], float]]] = {
         "brokers": [(found, 3.0) for found in labels],
         "topics": [({"topic": f"topic-{number:05d}"}, 1234.5) for number in range(topics)],
         "names": [({"__name__": "kafka_server_brokertopicmetrics_bytesin_total"}, float(BROKERS))],

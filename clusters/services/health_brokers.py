@@ -44,6 +44,7 @@ class Kept:
     racks_at: float = 0.0
     log_dirs: dict[str, list[str]] = field(default_factory=dict)
     log_dirs_at: float = 0.0
+    asked: set[int] = field(default_factory=set)  # brokers whose settings were asked for
     settings: dict[str, Mapping[str, str | None]] = field(default_factory=dict)
     settings_at: dict[str, float] = field(default_factory=dict)
     offsets_at: float = 0.0
@@ -115,8 +116,8 @@ def _read_in_turn(
         if now - kept.racks_at >= DESCRIBE_SECONDS:
             kept.racks_at = now
             kept.racks = {broker.id: broker.rack for broker in port.describe_cluster(run.deadline).brokers}
-        if now - kept.log_dirs_at >= CONFIG_SECONDS or not up <= {int(broker) for broker in kept.log_dirs}:
-            kept.log_dirs_at = now
+        if now - kept.log_dirs_at >= CONFIG_SECONDS or not up <= kept.asked:
+            kept.log_dirs_at, kept.asked = now, kept.asked | up  # one that refuses is not asked in every run
             configs = port.broker_configs(up, run.deadline)
             errors += configs.errors
             kept.log_dirs |= {broker: _directories(settings) for broker, settings in configs.found.items()}

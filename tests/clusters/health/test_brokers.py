@@ -1,15 +1,16 @@
 """The poll of brokers: what the metadata and TCP tell becomes states, events, findings and targets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pytest
 from django.db import connection
 
 from accounts.roles import Role
+from clusters.admin_ports import Configs
 from clusters.health.states import Health
 from clusters.models import Cluster, ClusterHealth, Finding, HealthEvent, HealthSettings, PlatformSloCount, TopicHealth
-from clusters.ports import GatewayFailed
+from clusters.ports import EntityError, GatewayFailed
 from clusters.selectors.health import HealthView, SignalRow, cluster_health
 from clusters.selectors.health_topics import topic_rows, topic_view
 from clusters.selectors.platform_slos import platform_slos
@@ -17,6 +18,7 @@ from clusters.services import health_brokers
 from clusters.services.health_brokers import poll_brokers
 from clusters.services.schedule import sources_ensure
 from ops_portal.lib.database import database_clock
+from ops_portal.lib.resilience import Deadline
 from tests.accounts.factories import make_user
 from tests.clusters.health.fakes import FakeBrokers, poll_of
 from tests.fake_kafka import StandingClock
@@ -217,6 +219,19 @@ def test_without_the_right_to_read_settings_min_isr_is_unknown(world: World) -> 
     assert world.signal("under_min_isr").state is Health.UNKNOWN
     assert "may not read" in world.signal("under_min_isr").reason
     assert world.view().verdict is Health.UNKNOWN
+
+
+def test_brokers_that_refuse_their_settings_are_not_asked_in_every_run(world: World) -> None:
+    asked: list[set[int]] = []
+
+    def refuse(ids: Collection[int], deadline: Deadline) -> Configs:
+        asked.append(set(ids))
+        return Configs({}, tuple(EntityError(f"broker:{broker}", "not_allowed", "Not allowed.") for broker in ids))
+
+    world.kafka.broker_configs = refuse  # type: ignore[method-assign]  # this cluster permits less
+    world.poll()
+    world.poll()
+    assert asked == [{1, 2, 3}]
 
 
 def test_stale_states_are_unknown(world: World) -> None:
