@@ -12,15 +12,25 @@ from django.utils import timezone
 
 from accounts.models import Client, Ownership, User
 from accounts.services import token_create
-from clusters.models import Certificate, Cluster, Finding, LoadTest, PollRun, Rejection, SchemaRegistry, SchemaSubject, Source
+from clusters.models import (
+    Certificate,
+    Cluster,
+    Finding,
+    LoadTest,
+    PollRun,
+    Rejection,
+    SchemaRegistry,
+    SchemaSubject,
+    Source,
+)
 from clusters.ports import GroupType
 from clusters.services.health_brokers import poll_brokers
 from lag.collector import poll
 from lag.models import ConsumerGroup, Slo
 from ops_portal.lib.resilience import Deadline
 from tests.accounts.factories import make_user
-from tests.clusters.load_tests.made import load_test_made
 from tests.clusters.health.fakes import FakeBrokers, poll_of
+from tests.clusters.load_tests.made import load_test_made
 from tests.fake_kafka import FakeKafka, StandingClock
 
 AWKWARD = 'ng-"quoted" back\\slash {x="1"} a/b ?#&% ü 🚀 \n end'
