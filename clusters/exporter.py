@@ -11,7 +11,10 @@ from ops_portal.lib.exposition import labelled
 
 # Name -> type, help text.
 METRICS = {
-    "ops_portal_broker_up": ("gauge", "1 for a broker that is up, 0 for one that is down; absent while that is not known."),
+    "ops_portal_broker_up": (
+        "gauge",
+        "1 for a broker that is up, 0 for one that is down; absent while that is not known.",
+    ),
     "ops_portal_cluster_verdict": ("gauge", "1 for the verdict on a cluster that holds now."),
     "ops_portal_health_signal": ("gauge", "1 for the state of a health signal that holds now."),
     "ops_portal_certificate_days_left": (
