@@ -272,7 +272,15 @@ def test_the_topic_page_joins_layout_settings_and_readers(sre: Client, client: C
     assert "Configuration" in html
     topic.client = ClientRow.objects.create(name="Northgate Capital")
     topic.save()
-    ConsumerGroup.objects.create(cluster=world.cluster, name="northgate-orders", client=topic.client)
+    now = as_datetime(database_clock().now())
+    ConsumerGroup.objects.create(
+        cluster=world.cluster,
+        name="northgate-orders",
+        client=topic.client,
+        severity=0,
+        verdict_since=now,
+        observed_at=now,
+    )
     viewer = make_user(Role.CLIENT, "viewer", [topic.client])
     client.force_login(viewer)
     html = page(client, "/topics/north/orders")
