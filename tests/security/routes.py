@@ -246,7 +246,7 @@ ROUTES: dict[str, Route] = {
     "api:certificate_table": Route(ANYBODY_IN),
     "api:rotation_list": Route(OPERATIONS, _NORTH, absent=_NOWHERE),
     "api:key_list": Route(ANYBODY_IN, _NORTH, absent=_NOWHERE),
-    "api:key_enter": Route(SETTERS, _NORTH, absent=_NOWHERE, post=True),
+    "api:key_enter": Route(SETTERS, _NORTH, absent=_NOWHERE, post=True, status=frozenset({400})),
     "api:load_test_list": Route(OPERATIONS, queries=("", "q=south", "cluster=north", "status=done")),
     "api:load_test_post": Route(SETTERS, post=True),
     "api:load_test_one": Route(OPERATIONS, lambda site: {"load_test": site.load_test().pk}, absent=_args(load_test=2**40)),
