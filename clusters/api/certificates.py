@@ -27,6 +27,8 @@ from ops_portal.lib.api import (
     Listed,
     Repeated,
     Search,
+    body_of,
+    body_schema,
     one_of,
     reply,
     reply_page,
@@ -186,12 +188,16 @@ def key_list(request: HttpRequest, cluster: str, limit: Limit = DEFAULT_LIMIT, c
 
 
 @router.post(
-    "/clusters/{cluster}/keys", response=KeyItem, operation_id="key_record", summary="Enter a key or its rotation"
+    "/clusters/{cluster}/keys",
+    response=KeyItem,
+    operation_id="key_record",
+    summary="Enter a key or its rotation",
+    openapi_extra=body_schema(KeyBody),
 )
 @operation(Right.INGEST)
-def key_enter(request: HttpRequest, cluster: str, body: KeyBody) -> HttpResponse:
+def key_enter(request: HttpRequest, cluster: str) -> HttpResponse:
     """The first entry makes the key known; a later `rotated_at` is a rotation and goes into the log."""
-    found = _cluster(request, cluster)
+    found, body = _cluster(request, cluster), body_of(request, KeyBody)
     if body.rotated_at.tzinfo is None:
         raise invalid(rotated_at="needs a time zone")
     try:
