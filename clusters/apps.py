@@ -7,8 +7,7 @@ class ClustersConfig(AppConfig):
     def ready(self) -> None:
         from accounts.signals import ownership_changed
         from clusters import live  # models must be loaded first
-        from clusters.services import certificates
-        from clusters.services import health_sources, rejection_counters, schemas
+        from clusters.services import certificates, health_sources, rejection_counters, schemas
         from clusters.services.ownership import on_ownership_changed
 
         live.register_views()

@@ -8,4 +8,12 @@ from clusters.api.polling import router as polling_router
 from clusters.api.rejections import router as rejections_router
 from clusters.api.schemas import router as schemas_router
 
-routers = (polling_router, certificates_router, findings_router, health_router, load_tests_router, rejections_router, schemas_router)
+routers = (
+    polling_router,
+    certificates_router,
+    findings_router,
+    health_router,
+    load_tests_router,
+    rejections_router,
+    schemas_router,
+)

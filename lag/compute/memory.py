@@ -58,7 +58,8 @@ class PartitionMemory:
             None  # when `committed` was first seen; None = it was there at the first reading
         )
         self.waiting_since: float | None = None  # unread records and no progress since then
-        self.intervals: tuple[float, ...] = ()  # seconds from unread records to the commit that made progress, the last five
+        # Seconds from unread records to the commit that made progress, the last five.
+        self.intervals: tuple[float, ...] = ()
         self.advance = 0  # records of the last commit
         self.rewound_from: int | None = None  # until this offset is passed again
         self.rewound_at = 0.0

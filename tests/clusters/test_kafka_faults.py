@@ -95,7 +95,9 @@ def test_a_hung_broker_costs_its_own_partitions_only_and_never_the_deadline(
     kafka_cluster3.pause(hung)
     started = time.monotonic()
     found = port.offsets(PLACES, OffsetSpec.END, Deadline.after(4))
-    committed = port.committed(GROUPS, Deadline.after(8))  # enough for a second process: this is where the library may die
+    committed = port.committed(
+        GROUPS, Deadline.after(8)
+    )  # enough for a second process: this is where the library may die
     assert time.monotonic() - started < LIBRARY_SECONDS / 2, "it was the library that gave up, not the deadline"
     answered = {number for (_, number) in found.offsets}
     assert answered >= {number for number, leader in leaders.items() if leader != hung}

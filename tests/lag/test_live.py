@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from accounts.policies import sight_of
-from lag.live import BOARD_COLUMNS, GROUP_COLUMNS, short
+from lag.board_columns import BOARD_COLUMNS, short
+from lag.live import GROUP_COLUMNS
 from ops_portal.lib.live import publish, snapshots, views
 from ops_portal.lib.live.views import Watcher
 from tests.lag.test_selectors import Site, user_of

@@ -241,7 +241,9 @@ ROUTES: dict[str, Route] = {
     ),
     "api:cluster_events": Route(OPERATIONS, _NORTH, absent=_NOWHERE, queries=("", "kind=broker_down")),
     "api:platform_slos": Route(OPERATIONS, _NORTH, absent=_NOWHERE),
-    "api:certificate_list": Route(ANYBODY_IN, _NORTH, absent=_NOWHERE, queries=("", "q=south", "sort=-band", "kind=client")),
+    "api:certificate_list": Route(
+        ANYBODY_IN, _NORTH, absent=_NOWHERE, queries=("", "q=south", "sort=-band", "kind=client")
+    ),
     "api:certificate_calendar": Route(ANYBODY_IN),
     "api:certificate_table": Route(ANYBODY_IN),
     "api:rotation_list": Route(OPERATIONS, _NORTH, absent=_NOWHERE),
@@ -249,7 +251,9 @@ ROUTES: dict[str, Route] = {
     "api:key_enter": Route(SETTERS, _NORTH, absent=_NOWHERE, post=True, status=frozenset({400})),
     "api:load_test_list": Route(OPERATIONS, queries=("", "q=south", "cluster=north", "status=done")),
     "api:load_test_post": Route(SETTERS, post=True),
-    "api:load_test_one": Route(OPERATIONS, lambda site: {"load_test": site.load_test().pk}, absent=_args(load_test=2**40)),
+    "api:load_test_one": Route(
+        OPERATIONS, lambda site: {"load_test": site.load_test().pk}, absent=_args(load_test=2**40)
+    ),
     "api:rejections": Route(ANYBODY_IN, queries=("", "q=south", "q=1", "client=Southbank+Trading", "sort=client")),
     "api:schemas": Route(ANYBODY_IN, queries=("", "q=south", "cluster=north")),
     "api:schema_check": Route(

@@ -240,7 +240,11 @@ class Command(BaseCommand):
             raise CommandError(f"{error}.") from error
         cluster = Cluster.objects.filter(name=CLUSTER, removed_at__isnull=True).first()
         row = import_directory(
-            directory, name=f"Demo {directory.name}", cluster=cluster, thresholds=list(load_test.THRESHOLDS), via=Via.DEMO
+            directory,
+            name=f"Demo {directory.name}",
+            cluster=cluster,
+            thresholds=list(load_test.THRESHOLDS),
+            via=Via.DEMO,
         )
         for line in told(row):
             self.stdout.write(line)
