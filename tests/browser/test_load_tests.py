@@ -54,3 +54,25 @@ def test_six_megabytes_pass_for_who_may_and_are_refused_to_all_others(visit: Vis
     assert refused.json()["error"] == "body_too_large"
     page.goto("/load-tests")
     look(page, "list")
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 1920)])
+def test_a_run_is_shown_compared_and_printed(visit: Visit, theme: str, width: int, tmp_path: Path) -> None:
+    page = visit("/load-tests", theme=theme, width=width, bypass_csp=True)
+    look(page, f"list-{theme}-{width}")
+    assert serious_findings(page) == []
+    page.get_by_role("link", name="Release 41").click()
+    expect(page.locator("[data-figure] .main-svg").first).to_be_visible()
+    expect(page.locator("[data-figures][data-drawn]")).to_have_count(1)
+    expect(page.get_by_text("1 missed of 3 thresholds", exact=False)).to_be_visible()
+    assert serious_findings(page) == []
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    look(page, f"run-{theme}-{width}")
+    page.pdf(path=f"{SHOTS or tmp_path}/run-{theme}-{width}.pdf", format="A4", print_background=True)
+    page.goto("/load-tests")
+    for box in page.get_by_role("checkbox").all()[:2]:
+        box.check()
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator("[data-figure] .main-svg").first).to_be_visible()
+    assert serious_findings(page) == []
+    look(page, f"compare-{theme}-{width}")

@@ -22,6 +22,7 @@ from lag.collector import poll  # noqa: E402
 from ops_portal.lib.clock import as_datetime  # noqa: E402
 from ops_portal.lib.database import database_clock  # noqa: E402
 from ops_portal.lib.resilience import Deadline  # noqa: E402
+from tests.clusters.load_tests.made import load_test_made  # noqa: E402
 from tests.browser import refusals  # noqa: E402
 from tests.browser.certificates_world import certificates  # noqa: E402
 from tests.browser.health_world import HealthWorld  # noqa: E402
@@ -39,6 +40,8 @@ class World:
         self.clock = StandingClock(database_clock().now())
         self.kafka = FakeKafka(self.clock)
         self.cluster = Cluster.objects.create(name="demo", bootstrap="127.0.0.1:9092")
+        load_test_made("Release 41", self.cluster)
+        load_test_made("Release 42", self.cluster, latency_ms=2.0)
         self.source = Source.objects.create(cluster=self.cluster, kind="lag", period_seconds=PERIOD)
         self.stopped: set[str] = set()
         self.kafka.topic("trades.execution", 6)
