@@ -61,7 +61,7 @@ def figure(
     known = [value for _, _, values in lines for value in values if value]
     wide = log and known and max(known) > 100 * min(known)
     drawn = [(text, value) for text, value in bounds if not wide or value > 0]
-    x: dict[str, Any] = {"title": {"text": "seconds since the begin"}} if relative else {"type": "date", "hoverformat": "%H:%M:%S UTC"}  # fmt: skip
+    x: dict[str, Any] = {"title": {"text": "seconds since the begin"}} if relative else {"type": "date", "hoverformat": "%H:%M:%S UTC", "tickangle": 0, "nticks": 5}  # fmt: skip
     y: dict[str, Any] = {"type": "log", "dtick": 1} if wide else {"rangemode": "tozero", "nticks": 5}
     layout = {
         "height": _HEIGHT,

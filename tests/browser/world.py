@@ -22,10 +22,10 @@ from lag.collector import poll  # noqa: E402
 from ops_portal.lib.clock import as_datetime  # noqa: E402
 from ops_portal.lib.database import database_clock  # noqa: E402
 from ops_portal.lib.resilience import Deadline  # noqa: E402
-from tests.clusters.load_tests.made import load_test_made  # noqa: E402
 from tests.browser import refusals  # noqa: E402
 from tests.browser.certificates_world import certificates  # noqa: E402
 from tests.browser.health_world import HealthWorld  # noqa: E402
+from tests.clusters.load_tests.made import load_test_made  # noqa: E402
 from tests.fake_kafka import FakeKafka, StandingClock  # noqa: E402
 
 PASSWORD = "a few plain words"
