@@ -114,6 +114,7 @@ def health_detail(request: HttpRequest, cluster: str) -> HttpResponse:
         "signals": signals,
         "sentence": _sentence(view),
         "red": view.counts[Health.CRITICAL],
+        "unknown_count": view.counts[Health.UNKNOWN],
         "why": _why(view),
         "blind": _blind(view),
         "produce_p95": view.latency.get("produce", {}).get("p95"),

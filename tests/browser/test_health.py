@@ -63,7 +63,7 @@ def test_a_broker_that_falls_is_named_by_push_and_green_again_when_it_is_back(br
     page.evaluate("window.untouched = true")
     fold = page.locator("#signal-disk_free")
     fold.locator("summary").click()
-    expect(fold.get_by_text("down from")).to_be_visible()
+    expect(fold.locator("dd").filter(has_text="down from")).to_be_visible()
     brokers.tell("lose 2")
     verdict = page.locator("#verdict")
     expect(verdict).to_contain_text("Brokers down")
