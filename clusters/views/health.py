@@ -162,7 +162,7 @@ def signal_figure(request: HttpRequest, cluster: str, signal: str) -> JsonRespon
 @requires(Right.SEE_CLUSTERS)
 def targets(request: HttpRequest) -> HttpResponse:
     """Targets of the platform on every cluster: attained, error budget, burn; and the tier that serves HTTP."""
-    panels = []
+    panels: list[dict[str, Any]] = []
     for cluster in health_clusters(request.user):
         view = cluster_health(request.user, cluster)
         if view is not None:
@@ -247,7 +247,7 @@ def _latency(view: HealthView, signals: dict[str, SignalRow]) -> list[dict[str, 
 
 def _phases(view: HealthView) -> dict[str, Any]:
     rows = [{"title": title, "note": note, "value": view.phases.get(name)} for name, (title, note) in PHASES.items()]
-    return {"rows": rows, "most": max((row["value"] or 0.0 for row in rows), default=0.0)}  # type: ignore[type-var]
+    return {"rows": rows, "most": max((row["value"] or 0.0 for row in rows), default=0.0)}
 
 
 def _rest(row: Any) -> dict[str, Any]:
