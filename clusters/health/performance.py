@@ -41,9 +41,9 @@ CLUSTER_QUERIES: dict[str, str] = {
     **{f"latency_produce_p{text}": f"max by (instance) ($produce_p{text})" for text in PERCENTILES},
     **{f"latency_fetch_p{text}": f"max by (instance) ($fetch_p{text})" for text in PERCENTILES},
     **{f"phase_{phase}": f"max by (instance) ($produce_{phase}_p99)" for phase in PHASES},
-    "quorum_leader": "max($raft_leader)",
-    "quorum_epoch": "max($raft_epoch)",
-    "quorum_end": "max($raft_end)",
+    "raft_leader": "max($raft_leader)",
+    "raft_epoch": "max($raft_epoch)",
+    "raft_end": "max($raft_end)",
 }
 TOPIC_QUERIES: dict[str, str] = {
     "topic_records": "sum by (topic) (rate($topic_messages_in[1m]))",
@@ -130,9 +130,9 @@ def performance_of(
         "phases": {phase: largest(f"phase_{phase}") for phase in PHASES},
         "isr": {"shrink_rate": summed("b_isr_shrinks"), "expand_rate": summed("b_isr_expands")},
         "quorum": {
-            "leader": _whole(metrics.most(samples.get("quorum_leader", ()))),
-            "epoch": _whole(metrics.most(samples.get("quorum_epoch", ()))),
-            "end_offset": _whole(metrics.most(samples.get("quorum_end", ()))),
+            "leader": _whole(metrics.most(samples.get("raft_leader", ()))),
+            "epoch": _whole(metrics.most(samples.get("raft_epoch", ()))),
+            "end_offset": _whole(metrics.most(samples.get("raft_end", ()))),
         },
         "controller": _controller(samples, instances),
         "storage": {"log_bytes": summed("b_log_bytes")},
@@ -182,7 +182,7 @@ def _controller(samples: Samples, instances: Instances) -> int | None:
             broker = instances.of.get(sample.labels.get("instance", ""))
             if broker is not None:
                 return broker
-    leader = _whole(metrics.most(samples.get("quorum_leader", ())))
+    leader = _whole(metrics.most(samples.get("raft_leader", ())))
     return leader if leader is not None and leader >= 0 else None
 
 

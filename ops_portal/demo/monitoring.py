@@ -203,7 +203,7 @@ def prometheus_settings(monitoring: Monitoring, portal_address: str) -> dict[str
         }
         jobs.append(_job("kafka", brokers))
     if monitoring.node:
-        jobs.append(_job("node", {f"127.0.0.1:{monitoring.node}": {"cluster": CLUSTER, "instance": "demo-host"}}))
+        jobs.append(_job("node", {f"127.0.0.1:{monitoring.node}": {"cluster": CLUSTER, "instance": "127.0.0.1"}}))
     found: dict[str, Any] = {
         "global": {
             "scrape_interval": f"{_SCRAPE_SECONDS}s",

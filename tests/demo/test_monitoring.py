@@ -149,7 +149,7 @@ def test_prometheus_takes_its_settings_scrapes_and_tells_alertmanager(running: M
         found = asked(f"{url}/api/v1/targets?state=active")
         return {one["labels"]["instance"]: one["health"] for one in found["activeTargets"]} if found else {}
 
-    assert wait_until(lambda: scraped().get("demo-host") == "up", seconds=60, step_seconds=0.3), scraped()
+    assert wait_until(lambda: scraped().get("127.0.0.1") == "up", seconds=60, step_seconds=0.3), scraped()
     assert {"broker-1", "broker-2", "broker-3"} <= scraped().keys()
     groups = {group["name"] for group in asked(f"{url}/api/v1/rules")["groups"]}
     assert {"kafka-brokers", "portal-lag", "mirror"} <= groups

@@ -6,6 +6,7 @@ from django.conf import settings
 
 from clusters.health.document import printed
 from clusters.health.names import METRICS
+from clusters.health.performance import BROKER_QUERIES, CLUSTER_QUERIES, TOPIC_QUERIES
 from clusters.promql import places
 from clusters.selectors.health import RUNBOOK
 from clusters.signals import BY_ID, SIGNALS
@@ -20,6 +21,10 @@ def test_the_document_is_printed_from_the_table() -> None:
 def test_there_are_more_than_thirty_two_signals_each_once() -> None:
     assert len(SIGNALS) == len(BY_ID) >= 32
     assert all(signal.query or signal.admin for signal in SIGNALS)
+
+
+def test_no_figure_takes_the_place_of_a_signal() -> None:
+    assert BY_ID.keys().isdisjoint(BROKER_QUERIES | CLUSTER_QUERIES | TOPIC_QUERIES)
 
 
 def test_every_metric_that_a_query_names_is_known() -> None:

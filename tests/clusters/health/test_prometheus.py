@@ -274,9 +274,9 @@ def test_without_prometheus_its_signals_say_so(world: World) -> None:
 
 
 def test_restarts_and_new_controllers_are_events(world: World) -> None:
-    world.values |= {"b_started": 1000.0, "quorum_leader": 1.0}
+    world.values |= {"b_started": 1000.0, "raft_leader": 1.0}
     world.poll()
-    world.values |= {"b_started": 2000.0, "quorum_leader": 2.0}
+    world.values |= {"b_started": 2000.0, "raft_leader": 2.0}
     world.poll()
 
     kinds = list(HealthEvent.objects.values_list("kind", flat=True))
