@@ -70,7 +70,7 @@ class Handler(ASGIHandler):
     async def read_body(self, receive: Any) -> Any:
         """The whole body, in memory up to a size, else on disk. Raises RequestAborted when the sender goes away."""
         body = tempfile.SpooledTemporaryFile(  # noqa: SIM115 - Django closes it
-            max_size=settings.FILE_UPLOAD_MAX_MEMORY_SIZE, mode="w+b", dir=directory()
+            max_size=settings.FILE_UPLOAD_MAX_MEMORY_SIZE, mode="w+b", dir=str(directory())
         )
         try:
             while True:
@@ -89,7 +89,7 @@ class Handler(ASGIHandler):
 class KeptUpload(TemporaryUploadedFile):
     """A file of a form on the file system of the portal's data, so that it can be moved to its place."""
 
-    def __init__(self, name: str, content_type: str, size: int, charset: str, extra: dict[str, str] | None) -> None:
+    def __init__(self, name: str, content_type: str, size: int, charset: str, extra: dict[str, bytes] | None) -> None:
         file = tempfile.NamedTemporaryFile(suffix=".upload", dir=directory())  # noqa: SIM115 - closed with the request
         UploadedFile.__init__(self, file, name, content_type, size, charset, extra)
 

@@ -44,7 +44,7 @@ def figure(
     lines: Sequence[Line], unit: str, bounds: Iterable[tuple[str, float]], *, log: bool = False, relative: bool = False
 ) -> dict[str, Any]:
     """Lines over time, thresholds dotted. `log`: the axis is logarithmic where the values span more than two decades."""
-    data = [
+    data: list[dict[str, Any]] = [
         {
             "type": "scatter",
             "mode": "lines+markers" if len(at) == 1 else "lines",

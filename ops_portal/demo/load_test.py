@@ -159,7 +159,7 @@ def _summary(counts: Counts, took: float) -> dict[str, Any]:
     def percentile(percent: float) -> float:
         return values[min(len(values) - 1, int(len(values) * percent / 100))]
 
-    trend = {"count": len(values)} if not values else {
+    trend: dict[str, float] = {"count": len(values)} if not values else {
         "count": len(values), "avg": sum(values) / len(values), "min": values[0], "max": values[-1], "med": percentile(50),
         **{f"p({percent:g})": percentile(percent) for percent in (90, 95, 99, 99.9)},
     }  # fmt: skip

@@ -102,8 +102,12 @@ def test_a_run_is_read_once_however_often_the_job_comes(tmp_path: Path) -> None:
     assert read_load_test(row.pk) == f"Load test {row.pk} is not waiting to be read."
 
 
+def _hello(target: Path) -> None:
+    target.write_text("hello")
+
+
 def test_files_that_nobody_knows_are_named_as_left_out(tmp_path: Path) -> None:
-    files = [*write_files(tmp_path), Offered("notes.txt", 5, lambda target: target.write_text("hello") and None)]
+    files = [*write_files(tmp_path), Offered("notes.txt", 5, _hello)]
     row = begun(tmp_path, files=files)
     assert not (directory_of(row.directory) / "notes.txt").exists()
     load_test_read(pk=row.pk)
@@ -399,5 +403,6 @@ def test_the_command_wants_a_directory_with_files_it_knows(tmp_path: Path) -> No
 
 def test_files_are_kept_below_the_directory_of_data(tmp_path: Path) -> None:
     assert directory_of("x").is_relative_to(Path(settings.PORTAL_VAR))
-    assert found_at(write_files(tmp_path) and tmp_path / "traces.csv").name == "traces.csv"
+    write_files(tmp_path)
+    assert found_at(tmp_path / "traces.csv").name == "traces.csv"
     assert json.dumps(begun(tmp_path).files)
