@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 from accounts.guards import public
 from clusters import exporter as clusters_exporter
 from lag.exporter import CONTENT_TYPE, exposition
+from ops_portal import web_figures
 
 
 @require_safe
@@ -23,7 +24,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
         response = HttpResponse("Send METRICS_TOKEN as a bearer token.\n", content_type="text/plain", status=401)
         response["WWW-Authenticate"] = "Bearer"
         return response
-    body = exposition() + clusters_exporter.exposition()
+    own = web_figures.exposition()  # first: the others take a connection
+    body = exposition() + clusters_exporter.exposition() + own
     response = HttpResponse(body, content_type=CONTENT_TYPE)
     if "gzip" in request.headers.get("Accept-Encoding", ""):
         response.content = gzip.compress(body, compresslevel=1)
