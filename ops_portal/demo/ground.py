@@ -17,7 +17,7 @@ from ops_portal.demo import access, rates
 from ops_portal.demo.events import events
 from ops_portal.demo.principals import CLIENT_TOPICS
 from ops_portal.demo.producers import producer_config
-from ops_portal.demo.topology import BROKERS, CALENDAR, GROUPS, TOPICS, GroupSpec, TopicSpec, topic
+from ops_portal.demo.topology import BROKERS, CALENDAR, CANARY, GROUPS, TOPICS, GroupSpec, TopicSpec, topic
 
 _CALL_SECONDS = 20
 _HISTORY_SECONDS = 90
@@ -30,7 +30,7 @@ def lay(bootstrap: str, mean_rate: float) -> None:
     """Topics that are missing are made, empty ones get their history, groups without a commit get their first one."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
     existing = admin.list_topics(timeout=_CALL_SECONDS).topics
-    missing = [spec for spec in (*TOPICS, *CLIENT_TOPICS) if spec.name not in existing]
+    missing = [spec for spec in (*TOPICS, *CLIENT_TOPICS, CANARY) if spec.name not in existing]
     if missing:
         _create(admin, missing)
     with_history = [spec for spec in TOPICS if spec.history_seconds or spec.name == CALENDAR]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ops_portal.demo.pki import Kind, Wanted
-from ops_portal.demo.topology import ALERTS, CLIENTS, GROUPS, NAV, TopicSpec
+from ops_portal.demo.topology import ALERTS, CANARY, CLIENTS, GROUPS, NAV, TopicSpec
 
 PORTAL = "ops-portal"
 WRITER, TRESPASSER, LATECOMER, LOADER = (
@@ -66,6 +66,7 @@ _PORTAL_RIGHTS = (
     Right("DESCRIBE", group="*"),
     Right("DESCRIBE", topic="*"),
     Right("DESCRIBE_CONFIGS", topic="*"),
+    Right("WRITE", topic=CANARY.name),  # DESCRIBE it has on all
 )
 
 PRINCIPALS = (

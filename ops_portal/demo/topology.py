@@ -101,6 +101,8 @@ TOPICS = (
     TopicSpec(INSTRUCTIONS, 6, 0.01, _kept(180, 15)),
     TopicSpec(CALENDAR, 3, 0.0, {"retention.ms": "-1"}),
 )  # fmt: skip
+# The portal's own record with each poll of brokers; nobody reads it.
+CANARY = TopicSpec("platform.canary", 3, 0.0, _kept(10, 5))
 
 CLIENTS = (
     ClientSpec("northgate", "Northgate Capital", 0.34),
