@@ -28,6 +28,7 @@ _AGENT = "jmx_prometheus_javaagent-1.0.1.jar"
 _COPY_JARS = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
 _FETCH_SECONDS = 180
 _SCRAPE_SECONDS = 5
+PORTAL_JOB = "ops-portal"
 _KEPT = ("--storage.tsdb.retention.time=2d", "--storage.tsdb.retention.size=512MB")
 
 # Wishes; a port that is taken is replaced by a free one. Brokers listen on 19092, 19192, 19292 and a few above each.
@@ -195,7 +196,7 @@ def _alertmanager(monitoring: Monitoring, directory: Path) -> Child:
 
 def prometheus_settings(monitoring: Monitoring, portal_address: str) -> dict[str, Any]:
     """Prometheus' configuration: three jobs, this project's rules, and the address that runbook links begin with."""
-    jobs = [_job("ops-portal", {portal_address.removeprefix("http://"): {}})]
+    jobs = [_job(PORTAL_JOB, {portal_address.removeprefix("http://"): {}})]
     if monitoring.agent:
         brokers = {
             f"127.0.0.1:{port}": {"cluster": CLUSTER, "instance": f"broker-{number}"}

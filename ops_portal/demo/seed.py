@@ -9,18 +9,20 @@ from accounts.models import Client, User
 from accounts.roles import Role
 from accounts.selectors import client_named
 from accounts.services import OwnershipSpec, client_add, demo_users_create
-from clusters.models import Cluster
+from clusters.models import Cluster, HealthSettings
 from clusters.properties import Properties, check
 from clusters.selectors import cluster_named
 from clusters.services import Filters, cluster_add, cluster_change
+from clusters.services.health_settings import health_settings_set
 from lag.selectors.settings import setting_with_glob
 from lag.selectors.slos import slos
 from lag.services import group_mute, group_setting_set, slo_add
 from ops_portal.demo.access import Doors
 from ops_portal.demo.facts import Facts
 from ops_portal.demo.principals import PORTAL
+from ops_portal.demo.rest_tier import QUERIES
 from ops_portal.demo.seed_security import seed_security
-from ops_portal.demo.topology import CLIENTS, CLUSTER, GROUPS, Habit
+from ops_portal.demo.topology import CANARY, CLIENTS, CLUSTER, GROUPS, Habit
 
 _MANAGED = ("northgate", "harbourline", "meridianvale")  # clients of the demo's account manager
 _VIEWER = "northgate"  # client of the demo's client viewer
@@ -38,6 +40,7 @@ def seed(facts: Facts) -> dict[Role, User]:
     )
     users = {Role(user.role): user for user in found}
     cluster = _cluster(users[Role.ADMIN], facts)
+    _health(cluster, users[Role.SRE])
     _group_settings(cluster, users[Role.SRE])
     _promises(cluster, users[Role.SRE], clients)
     seed_security(cluster, users[Role.SRE], facts)
@@ -93,6 +96,12 @@ def _cluster(admin: User, facts: Facts) -> Cluster:
 def _properties(doors: Doors) -> Properties:
     own = {name: value for name, value in doors.of(PORTAL).items() if name != "bootstrap.servers"}
     return check(own, read_file=lambda path: Path(path).read_bytes())
+
+
+def _health(cluster: Cluster, sre: User) -> None:
+    """A canary, without which availability cannot be told, and the portal's own web tier as the REST tier."""
+    if not HealthSettings.objects.filter(cluster=cluster).exists():
+        health_settings_set(cluster=cluster, canary_topic=CANARY.name, rest_queries=list(QUERIES), acting_user=sre)
 
 
 def _group_settings(cluster: Cluster, sre: User) -> None:

@@ -1,6 +1,7 @@
 """What the portal is told of the demo, once and again, and after the demo has moved to other ports."""
 
 import dataclasses
+import re
 import stat
 from pathlib import Path
 
@@ -9,11 +10,15 @@ from django.conf import settings
 
 from accounts.models import ApiToken
 from clusters.gateways.connect import properties_of
-from clusters.models import Certificate, Cluster, SchemaRegistry, ServiceKey
+from clusters.models import Certificate, Cluster, HealthSettings, SchemaRegistry, ServiceKey
+from clusters.services.health_settings import health_settings_set
+from ops_portal import web_figures
 from ops_portal.demo import access
 from ops_portal.demo.facts import Facts, load
-from ops_portal.demo.principals import PORTAL
+from ops_portal.demo.monitoring import PORTAL_JOB
+from ops_portal.demo.principals import PORTAL, PRINCIPALS, Right
 from ops_portal.demo.seed import seed
+from ops_portal.demo.topology import CANARY, GROUPS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -60,6 +65,41 @@ def test_telling_it_again_changes_nothing_but_the_shipper_s_token(facts: Facts) 
         SchemaRegistry.objects.count(),
     ) == (3, 1, 1)
     assert ApiToken.objects.count() == 2
+
+
+def test_availability_has_a_canary_that_the_portal_may_write_and_nobody_reads(facts: Facts) -> None:
+    seed(facts)
+    topic = HealthSettings.objects.get().canary_topic
+    assert (topic, CANARY.partitions) == (CANARY.name, 3)
+    writers = {one.name for one in PRINCIPALS for right in one.rights if right == Right("WRITE", topic=topic)}
+    assert writers == {PORTAL}
+    assert topic not in {spec.topic for spec in GROUPS}
+
+
+def test_the_rest_tier_is_asked_for_series_that_the_portal_exports(facts: Facts) -> None:
+    seed(facts)
+    exported = web_figures.exposition().decode()
+    queries = HealthSettings.objects.get().rest_queries
+    assert [row["name"] for row in queries] == [
+        *("latency-p50", "latency-p95", "latency-p99"),
+        *("error-rate", "cache-hits", "database-connections"),
+    ]
+    for row in queries:
+        selectors = re.findall(r"(ops_portal_\w+)\{([^}]*)\}", row["query"])
+        assert selectors
+        for series, labels in selectors:
+            found = [line for line in exported.splitlines() if line.startswith(f"{series}{{")]
+            job, *own = labels.split(",")
+            assert job == f'job="{PORTAL_JOB}"'
+            assert any(all(label in line for label in own) for line in found), row["query"]
+
+
+def test_what_an_administrator_said_of_health_stays(facts: Facts) -> None:
+    seed(facts)
+    health_settings_set(cluster=Cluster.objects.get(), canary_topic="", rest_queries=[], acting_user=None)
+    seed(facts)
+    found = HealthSettings.objects.get()
+    assert (found.canary_topic, found.rest_queries) == ("", [])
 
 
 def test_a_demo_on_other_ports_is_the_same_cluster(facts: Facts) -> None:
