@@ -48,6 +48,7 @@ _connections = Gauge(
 _most_connections = Gauge(
     "ops_portal_web_database_connections_max", "Most connections its pool may have.", ("process",), registry=_registry
 )
+METRICS = frozenset(f"{one.name}_total" if one.type == "counter" else one.name for one in _registry.collect())
 
 
 class WebFiguresMiddleware:
