@@ -18,7 +18,7 @@ _ANSWERS = ("served", "not_modified")
 _UNCOUNTED = frozenset({"healthz", "readyz", "metrics"})  # asked every few seconds by machines: they hide the rest
 _BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0)  # seconds
 
-disable_created_metrics()  # a series more for each, which nobody reads
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each, which nobody reads
 _registry = CollectorRegistry()
 _seconds = Histogram(
     "ops_portal_web_request_seconds",
