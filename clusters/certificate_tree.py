@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import log1p
 
-from clusters.chains import Verdict
+from clusters.chains import ChainVerdict
 from clusters.expiry import Band, Policy, steps
 from clusters.selectors.certificates import CertificateRow
 
@@ -36,7 +36,7 @@ class Node:
 
     @property
     def bad(self) -> bool:
-        return self.row.verdict not in {Verdict.OK, Verdict.UNVERIFIED}
+        return self.row.verdict not in {ChainVerdict.OK, ChainVerdict.UNVERIFIED}
 
     @property
     def urgent(self) -> bool:

@@ -13,7 +13,7 @@ from accounts.models import Client
 from accounts.roles import Right
 from accounts.selectors import clients_visible
 from clusters import exports, selectors
-from clusters.chains import Verdict
+from clusters.chains import ChainVerdict
 from clusters.expiry import Band, Kind
 from clusters.models import Cluster, Rotation
 from clusters.selectors import certificates as reads
@@ -61,7 +61,7 @@ class CertificateItem(Contract):
     drift: str | None = Field(
         description="file_newer | served_newer, of a leaf that is served but not what its file holds."
     )
-    verdict: Verdict
+    verdict: ChainVerdict
     failing_link: str | None = Field(description="The first certificate of the chain that fails.")
 
 
@@ -128,7 +128,7 @@ def certificate_list(
     """Certificates in use, those that end first before the others. `q` looks in subject, issuer, serial and fingerprint."""
     field, descending = sort_field(sort, SORTS)
     kinds, bands = one_of("kind", kind, Kind), one_of("band", band, Band)
-    verdicts = one_of("verdict", verdict, Verdict)
+    verdicts = one_of("verdict", verdict, ChainVerdict)
     found = (
         row
         for row in reads.certificates(request.user, _cluster(request, cluster).name)

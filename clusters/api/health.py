@@ -11,10 +11,10 @@ from accounts.roles import Right
 from clusters.health.states import EventKind, Health, Scope, Source
 from clusters.models import Cluster, HealthEvent
 from clusters.selectors import health as selectors
+from clusters.selectors import health_history
+from clusters.selectors import platform_slos as platform
 from clusters.selectors.health import BrokerRow, HealthView, SignalRow
-from clusters.selectors.health_history import BadRange, signal_history
 from clusters.selectors.health_topics import TopicView, topic_view
-from clusters.selectors.platform_slos import PlatformSloRow, platform_slos
 from clusters.signals import BY_ID
 from ops_portal.lib.api import (
     DEFAULT_LIMIT,
@@ -182,7 +182,7 @@ class SloItem(Contract):
     "/clusters/{cluster}/health", response=HealthBody, operation_id="cluster_health", summary="Verdict and every signal"
 )
 @operation(Right.SEE_CLUSTERS)
-def health(request: HttpRequest, cluster: str, state: Repeated) -> HttpResponse:
+def cluster_health(request: HttpRequest, cluster: str, state: Repeated) -> HttpResponse:
     """The verdict with its reasons, worst first, and the signals; `state` keeps those of these states."""
     states = one_of("state", state, Health)
     view = _view(request, cluster)
@@ -197,7 +197,7 @@ def health(request: HttpRequest, cluster: str, state: Repeated) -> HttpResponse:
     summary="A signal over time",
 )
 @operation(Right.SEE_CLUSTERS)
-def history(
+def signal_history(
     request: HttpRequest,
     cluster: str,
     signal: str,
@@ -212,10 +212,10 @@ def history(
         raise Problem("not_found")
     now = as_datetime(database_clock().now())
     try:
-        points = signal_history(
+        points = health_history.signal_history(
             request.user, place, found, moment("from", start, now), moment("to", end, now), step=step
         )
-    except BadRange as error:
+    except health_history.BadRange as error:
         raise invalid(**{"from": str(error)}) from error
     if points is None:
         raise Problem("not_found")
@@ -264,7 +264,7 @@ def topic(request: HttpRequest, cluster: str, topic: str) -> HttpResponse:
     summary="What happened to a cluster, newest first",
 )
 @operation(Right.SEE_CLUSTERS)
-def events(
+def cluster_events(
     request: HttpRequest, cluster: str, kind: Repeated, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> HttpResponse:
     """The newest thousand. An event happened between `at_earliest` and `at`: never finer than the poll."""
@@ -280,9 +280,11 @@ def events(
     summary="Targets of the platform, their error budget and burn",
 )
 @operation(Right.SEE_CLUSTERS)
-def slos(request: HttpRequest, cluster: str, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> HttpResponse:
+def platform_slos(
+    request: HttpRequest, cluster: str, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> HttpResponse:
     """Latency, replication lag and availability."""
-    rows = platform_slos(request.user, _cluster(request, cluster))
+    rows = platform.platform_slos(request.user, _cluster(request, cluster))
     return reply_page([slo_json(row) for row in rows], limit, cursor, "platform-slos", cluster)
 
 
@@ -311,7 +313,7 @@ def event_json(event: HealthEvent) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def slo_json(row: PlatformSloRow) -> dict[str, Any]:
+def slo_json(row: platform.PlatformSloRow) -> dict[str, Any]:
     return {
         "slo": row.slo.id, "title": row.slo.title, "value": row.value, "met": row.met, "limit": row.slo.limit,
         "unit": row.slo.unit, "objective": row.slo.objective, "attained": row.budget.attained,

@@ -3,19 +3,19 @@
 from clusters.chains.facts import Certificate, NotACertificate, read
 from clusters.chains.judge import Judgement, Link, judge
 from clusters.chains.parse import LARGEST_BUNDLE, Bundle, Reason, Unreadable, parse
-from clusters.chains.verdicts import Purpose, Verdict
+from clusters.chains.verdicts import ChainVerdict, Purpose
 
 __all__ = [
     "LARGEST_BUNDLE",
     "Bundle",
     "Certificate",
+    "ChainVerdict",
     "Judgement",
     "Link",
     "NotACertificate",
     "Purpose",
     "Reason",
     "Unreadable",
-    "Verdict",
     "judge",
     "parse",
     "read",

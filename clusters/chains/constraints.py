@@ -8,7 +8,7 @@ from cryptography import x509
 from clusters.chains.facts import Certificate, name_key
 from clusters.chains.links import Defect
 from clusters.chains.names import is_address
-from clusters.chains.verdicts import Verdict
+from clusters.chains.verdicts import ChainVerdict
 
 
 def constraint_defects(path: Sequence[Certificate]) -> Iterator[Defect]:
@@ -23,7 +23,7 @@ def constraint_defects(path: Sequence[Certificate]) -> Iterator[Defect]:
                 continue
             if (name := _first_refused(one, limits)) is not None:
                 text = f"{path[top].title} may not sign for {name}, which {one.title} names."
-                yield Defect(depth, Verdict.NAME_NOT_PERMITTED, text)
+                yield Defect(depth, ChainVerdict.NAME_NOT_PERMITTED, text)
 
 
 def _first_refused(certificate: Certificate, limits: x509.NameConstraints) -> str | None:

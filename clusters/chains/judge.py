@@ -19,7 +19,7 @@ from clusters.chains.links import (
     time_defect,
 )
 from clusters.chains.names import by_common_name_only, names_host
-from clusters.chains.verdicts import Purpose, Verdict
+from clusters.chains.verdicts import ChainVerdict, Purpose
 
 LONGEST_CHAIN = 12
 _MOST_PATHS = 64
@@ -27,7 +27,7 @@ _MOST_STEPS = 4000
 _SECOND = timedelta(seconds=1)
 
 # Defects of the time go away or come by waiting; the others stay.
-_OF_TIME = frozenset({Verdict.EXPIRED, Verdict.NOT_YET_VALID})
+_OF_TIME = frozenset({ChainVerdict.EXPIRED, ChainVerdict.NOT_YET_VALID})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Judgement:
     `notes`: what is odd without breaking the chain.
     """
 
-    verdict: Verdict
+    verdict: ChainVerdict
     reason: str
     failing_depth: int | None
     links: tuple[Link, ...]
@@ -91,7 +91,7 @@ def judge(
     ]
     best = min(paths, key=lambda path: _rank(path, at))
     judged = _judgement(best, others, anchors, at)
-    if judged.verdict is Verdict.OK:
+    if judged.verdict is ChainVerdict.OK:
         ends, depth = _holds_until(paths, at, best)
         judged = replace(judged, fails_at=ends, fails_with=depth)
     return replace(judged, notes=tuple(_notes(presented, best, host)))
@@ -104,37 +104,39 @@ def _judgement(
     found = next(iter(defects), None)
     if not anchors and found is not None and found is path.end:
         lasting = next((one for one in defects if one is not path.end), None)
-        found = lasting or Defect(0, Verdict.UNVERIFIED, "No trust store is known to judge it by.")
+        found = lasting or Defect(0, ChainVerdict.UNVERIFIED, "No trust store is known to judge it by.")
     links = tuple(
         Link(one, depth, _origin(one, presented, anchors), tuple(d for d in defects if d.depth == depth))
         for depth, one in enumerate(path.certificates)
     )
     if found is None:
         root = path.certificates[-1]
-        return Judgement(Verdict.OK, f"Every link holds up to {root.title}.", None, links)
-    failing = None if found.verdict is Verdict.UNVERIFIED else found.depth
+        return Judgement(ChainVerdict.OK, f"Every link holds up to {root.title}.", None, links)
+    failing = None if found.verdict is ChainVerdict.UNVERIFIED else found.depth
     return Judgement(found.verdict, found.text, failing, links)
 
 
 def sorted_defects(path: _Path, at: datetime) -> list[Defect]:
     """All that is wrong, in the order in which OpenSSL looks: reaching an anchor, links, names, then times from the top."""
-    early = [one for one in path.lasting if one.verdict not in {Verdict.BAD_SIGNATURE, Verdict.NAME_NOT_PERMITTED}]
+    early = [
+        one for one in path.lasting if one.verdict not in {ChainVerdict.BAD_SIGNATURE, ChainVerdict.NAME_NOT_PERMITTED}
+    ]
     found = [*([path.end] if path.end else []), *early]
     for depth in range(len(path.certificates) - 1, -1, -1):
-        found += [one for one in path.lasting if one.verdict is Verdict.BAD_SIGNATURE and one.depth == depth]
+        found += [one for one in path.lasting if one.verdict is ChainVerdict.BAD_SIGNATURE and one.depth == depth]
         timed = time_defect(path.certificates[depth], depth, at)
         found += [timed] if timed else []
-    return found + [one for one in path.lasting if one.verdict is Verdict.NAME_NOT_PERMITTED]
+    return found + [one for one in path.lasting if one.verdict is ChainVerdict.NAME_NOT_PERMITTED]
 
 
 def _lasting(path: tuple[Certificate, ...], host: str | None, purpose: Purpose) -> Iterator[Defect]:
     strength = list(strength_defects(path))
-    yield from (one for one in strength if one.depth == 0 and one.verdict is Verdict.WEAK_KEY)
+    yield from (one for one in strength if one.depth == 0 and one.verdict is ChainVerdict.WEAK_KEY)
     yield from structure_defects(path, purpose)
-    yield from (one for one in strength if not (one.depth == 0 and one.verdict is Verdict.WEAK_KEY))
+    yield from (one for one in strength if not (one.depth == 0 and one.verdict is ChainVerdict.WEAK_KEY))
     if host is not None and not names_host(path[0], host):
         names = ", ".join((*path[0].dns_names, *path[0].ip_names)[:5]) or path[0].common_name or "nothing"
-        yield Defect(0, Verdict.WRONG_NAME, f"{path[0].title} does not name {host}; it names {names}.")
+        yield Defect(0, ChainVerdict.WRONG_NAME, f"{path[0].title} does not name {host}; it names {names}.")
     for depth in range(len(path) - 1):
         if (bad := signature_defect(path[depth], path[depth + 1], depth)) is not None:
             yield bad
@@ -170,18 +172,18 @@ def _dead_end(path: tuple[Certificate, ...], known: Iterable[Certificate]) -> De
     top, depth = path[-1], len(path) - 1
     if top.looks_self_signed:
         if depth == 0:
-            return Defect(0, Verdict.SELF_SIGNED, f"{top.title} has signed itself and stands in no trust store.")
-        return Defect(depth, Verdict.UNTRUSTED, f"The root {top.title} stands in no trust store.")
+            return Defect(0, ChainVerdict.SELF_SIGNED, f"{top.title} has signed itself and stands in no trust store.")
+        return Defect(depth, ChainVerdict.UNTRUSTED, f"The root {top.title} stands in no trust store.")
     issuer = next((one for one in known if may_have_issued(one, top) and signed_by(top, one)), None)
     hint = f"; it is known, and the server should send it: {issuer.title}" if issuer is not None else ""
-    return Defect(depth, Verdict.MISSING_ISSUER, f"The issuer of {top.title} is missing ({top.issuer}){hint}.")
+    return Defect(depth, ChainVerdict.MISSING_ISSUER, f"The issuer of {top.title} is missing ({top.issuer}){hint}.")
 
 
 def _rank(path: _Path, at: datetime) -> tuple[bool, int, bool, float]:
     """Best first: one that holds, then one that reaches an anchor with few faults, then one that holds longest."""
     timed = [one for depth, cert in enumerate(path.certificates) if (one := time_defect(cert, depth, at)) is not None]
     faults = len(path.lasting) + len(timed)
-    missing = path.end is not None and path.end.verdict is Verdict.MISSING_ISSUER
+    missing = path.end is not None and path.end.verdict is ChainVerdict.MISSING_ISSUER
     ends = min(one.not_after for one in path.certificates).timestamp()
     return path.end is not None, faults, missing, -ends
 

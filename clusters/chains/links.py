@@ -10,7 +10,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 
 from clusters.chains.facts import Certificate
-from clusters.chains.verdicts import Purpose, Verdict
+from clusters.chains.verdicts import ChainVerdict, Purpose
 
 SMALLEST_RSA = 2048
 SMALLEST_EC = 256
@@ -27,7 +27,7 @@ class Defect:
     """One thing wrong with the certificate at `depth` (0 = leaf). `text` is a sentence."""
 
     depth: int
-    verdict: Verdict
+    verdict: ChainVerdict
     text: str
 
 
@@ -39,10 +39,10 @@ def time_defect(certificate: Certificate, depth: int, at: datetime) -> Defect | 
     """Valid from the first to the last second named, both included (RFC 5280, 4.1.2.5)."""
     if at < certificate.not_before:
         return Defect(
-            depth, Verdict.NOT_YET_VALID, f"{certificate.title} is not valid before {day(certificate.not_before)}."
+            depth, ChainVerdict.NOT_YET_VALID, f"{certificate.title} is not valid before {day(certificate.not_before)}."
         )
     if at > certificate.not_after:
-        return Defect(depth, Verdict.EXPIRED, f"{certificate.title} has expired on {day(certificate.not_after)}.")
+        return Defect(depth, ChainVerdict.EXPIRED, f"{certificate.title} has expired on {day(certificate.not_after)}.")
     return None
 
 
@@ -50,16 +50,18 @@ def key_defect(certificate: Certificate, depth: int) -> Defect | None:
     bits, kind = certificate.key_bits, certificate.key_type
     if bits is None or (kind == "RSA" and bits < SMALLEST_RSA) or (kind == "EC" and bits < SMALLEST_EC):
         size = f"{kind} key of {bits} bits" if bits else "key of an unknown kind"
-        return Defect(depth, Verdict.WEAK_KEY, f"{certificate.title} has a {size}.")
+        return Defect(depth, ChainVerdict.WEAK_KEY, f"{certificate.title} has a {size}.")
     if kind == "DSA" and bits < SMALLEST_RSA:
-        return Defect(depth, Verdict.WEAK_KEY, f"{certificate.title} has a DSA key of {bits} bits.")
+        return Defect(depth, ChainVerdict.WEAK_KEY, f"{certificate.title} has a DSA key of {bits} bits.")
     return None
 
 
 def hash_defect(certificate: Certificate, depth: int) -> Defect | None:
     if certificate.signature_hash in WEAK_HASHES:
         name = certificate.signature_hash.upper() if certificate.signature_hash else ""
-        return Defect(depth, Verdict.WEAK_SIGNATURE, f"{certificate.title} is signed with {name}, which can be forged.")
+        return Defect(
+            depth, ChainVerdict.WEAK_SIGNATURE, f"{certificate.title} is signed with {name}, which can be forged."
+        )
     return None
 
 
@@ -80,10 +82,10 @@ def usage_defect(certificate: Certificate, depth: int, purpose: Purpose) -> Defe
     wanted = {_SERVER_AUTH} | _GATED_CRYPTO if server else {_CLIENT_AUTH}
     if certificate.extended_usage is not None and not certificate.extended_usage & wanted:
         text = f"{certificate.title} may not be used to identify a {purpose.value}."
-        return Defect(depth, Verdict.WRONG_USAGE, text)
+        return Defect(depth, ChainVerdict.WRONG_USAGE, text)
     keys = _SERVER_KEY_USAGES if server else _CLIENT_KEY_USAGES
     if depth == 0 and certificate.key_usage is not None and not certificate.key_usage & keys:
-        return Defect(depth, Verdict.WRONG_USAGE, f"The key usage of {certificate.title} rules out TLS.")
+        return Defect(depth, ChainVerdict.WRONG_USAGE, f"The key usage of {certificate.title} rules out TLS.")
     return None
 
 
@@ -93,14 +95,16 @@ def structure_defects(path: Sequence[Certificate], purpose: Purpose) -> Iterator
     for depth, one in enumerate(path):
         if one.unhandled_critical:
             oid = one.unhandled_critical[0]
-            yield Defect(depth, Verdict.UNHANDLED_EXTENSION, f"{one.title} has the unknown critical extension {oid}.")
+            yield Defect(
+                depth, ChainVerdict.UNHANDLED_EXTENSION, f"{one.title} has the unknown critical extension {oid}."
+            )
         if depth and not may_sign_certificates(one):
-            yield Defect(depth, Verdict.NOT_A_CA, f"{one.title} has signed a certificate but is no authority.")
+            yield Defect(depth, ChainVerdict.NOT_A_CA, f"{one.title} has signed a certificate but is no authority.")
         if (wrong := usage_defect(one, depth, purpose)) is not None:
             yield wrong
         if depth > 1 and one.path_length is not None and below > one.path_length:
             text = f"{one.title} allows {one.path_length} authorities below it; the chain has {below}."
-            yield Defect(depth, Verdict.PATH_TOO_LONG, text)
+            yield Defect(depth, ChainVerdict.PATH_TOO_LONG, text)
         if depth and not one.self_issued:
             below += 1
 
@@ -117,7 +121,7 @@ def strength_defects(path: Sequence[Certificate]) -> Iterator[Defect]:
 def signature_defect(child: Certificate, issuer: Certificate, depth: int) -> Defect | None:
     if signed_by(child, issuer):
         return None
-    return Defect(depth, Verdict.BAD_SIGNATURE, f"The signature of {child.title} is not that of {issuer.title}.")
+    return Defect(depth, ChainVerdict.BAD_SIGNATURE, f"The signature of {child.title} is not that of {issuer.title}.")
 
 
 @lru_cache(maxsize=20_000)

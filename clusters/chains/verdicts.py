@@ -5,7 +5,7 @@ from enum import StrEnum
 from ops_portal.lib.tones import Tone
 
 
-class Verdict(StrEnum):
+class ChainVerdict(StrEnum):
     """The verdict on a chain: of its first failing link, in the order in which TLS libraries look."""
 
     OK = "ok"
@@ -31,16 +31,16 @@ class Verdict(StrEnum):
 
     @property
     def tone(self) -> Tone:
-        if self is Verdict.OK:
+        if self is ChainVerdict.OK:
             return Tone.OK
-        return Tone.UNKNOWN if self is Verdict.UNVERIFIED else Tone.CRITICAL
+        return Tone.UNKNOWN if self is ChainVerdict.UNVERIFIED else Tone.CRITICAL
 
 
 _LABELS = {
-    Verdict.OK: "valid",
-    Verdict.SELF_SIGNED: "self-signed",
-    Verdict.NOT_A_CA: "not an authority",
-    Verdict.MISSING_ISSUER: "issuer missing",
+    ChainVerdict.OK: "valid",
+    ChainVerdict.SELF_SIGNED: "self-signed",
+    ChainVerdict.NOT_A_CA: "not an authority",
+    ChainVerdict.MISSING_ISSUER: "issuer missing",
 }
 
 

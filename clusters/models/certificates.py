@@ -7,18 +7,18 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from accounts.models import Client
-from clusters.chains.verdicts import Verdict
+from clusters.chains.verdicts import ChainVerdict
 from clusters.expiry import Kind
 from clusters.models.clusters import Cluster
 
 KINDS = [(kind.value, kind.label) for kind in Kind if kind is not Kind.KEY]
-VERDICTS = [(verdict.value, verdict.label) for verdict in Verdict]
+VERDICTS = [(verdict.value, verdict.label) for verdict in ChainVerdict]
 
 
 class Judged(models.Model):
     """What `clusters.chains` says of a chain. `links`: [{"fingerprint", "title", "origin", "defects": [text]}], leaf first."""
 
-    verdict = models.CharField(max_length=20, choices=VERDICTS, default=Verdict.UNVERIFIED.value)
+    verdict = models.CharField(max_length=20, choices=VERDICTS, default=ChainVerdict.UNVERIFIED.value)
     reason = models.TextField(blank=True, default="")
     failing_link = models.TextField(blank=True, default="")  # title of the first failing certificate
     links = models.JSONField(default=list)

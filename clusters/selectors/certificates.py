@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 from accounts.policies import Person, Scope, may, scope_of
 from accounts.roles import Right
 from clusters import expiry
-from clusters.chains import Verdict
+from clusters.chains import ChainVerdict
 from clusters.expiry import Band, Kind, Policy
 from clusters.models import (
     Certificate,
@@ -67,7 +67,7 @@ class CertificateRow:
     served_on: tuple[str, ...]
     file: str | None
     drift: Drift | None
-    verdict: Verdict
+    verdict: ChainVerdict
     failing_link: str | None
     reason: str
     rotate_at: datetime
@@ -197,7 +197,7 @@ def _row(
         subject=row.subject, issuer=row.issuer, serial=row.serial or None, fingerprint=row.fingerprint or None,
         not_before=row.not_before, not_after=row.not_after, days_left=expiry.days_left(row.not_after, at),
         band=expiry.band_of(row.not_before, row.not_after, at, policy), served_on=tuple(served), file=file or (drift.file if drift else None),
-        drift=drift, verdict=Verdict(row.verdict), failing_link=row.failing_link or None, reason=row.reason,
+        drift=drift, verdict=ChainVerdict(row.verdict), failing_link=row.failing_link or None, reason=row.reason,
         rotate_at=expiry.rotate_at(row.not_before, row.not_after, policy), rotate_days=policy.rotate_days,
         alarm_days=policy.alarm_days, client=row.client.name if row.client else None, client_id=row.client_id,
         principal=row.principal or None, owner=row.owner, same_key_as=serials.get((row.cluster_id, row.replaces)),

@@ -19,7 +19,7 @@ from accounts.selectors import clients_visible
 from clusters import tasks
 from clusters.certificate_forms import ByHandForm, ChangeForm, EndpointForm, KeyForm, PolicyForm, UploadForm
 from clusters.certificate_tree import ticks, tree_of
-from clusters.chains import LARGEST_BUNDLE, Verdict
+from clusters.chains import LARGEST_BUNDLE, ChainVerdict
 from clusters.expiry import Band
 from clusters.models import Cluster
 from clusters.selectors import certificates as reads
@@ -203,7 +203,9 @@ def sentence(rows: list[CertificateRow]) -> str:
     """The page's verdict in one sentence."""
     if not rows:
         return "No certificate is known yet."
-    broken = [row for row in rows if row.verdict not in {Verdict.OK, Verdict.UNVERIFIED, Verdict.EXPIRED}]
+    broken = [
+        row for row in rows if row.verdict not in {ChainVerdict.OK, ChainVerdict.UNVERIFIED, ChainVerdict.EXPIRED}
+    ]
     drifting = [row for row in rows if row.drift is not None and row.drift.newer]
     expired = [row for row in rows if row.band is Band.EXPIRED]
     due = [row for row in rows if row.band not in {Band.OK, Band.UNKNOWN, Band.EXPIRED}]
@@ -222,7 +224,7 @@ def sentence(rows: list[CertificateRow]) -> str:
 
 
 def _needs_somebody(row: CertificateRow) -> bool:
-    bad = row.verdict not in {Verdict.OK, Verdict.UNVERIFIED}
+    bad = row.verdict not in {ChainVerdict.OK, ChainVerdict.UNVERIFIED}
     return bad or row.band not in {Band.OK, Band.UNKNOWN, Band.ROTATE} or (row.drift is not None and row.drift.newer)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from accounts.models import Client
-from clusters.chains import Verdict
+from clusters.chains import ChainVerdict
 from clusters.expiry import Band
 from clusters.models import Certificate, CertificateFile, Cluster, Finding, TlsAddress
 from clusters.selectors.certificates import CertificateRow, KeyRow, certificate_rows, key_rows
@@ -100,9 +100,9 @@ def _of_address(cluster: Cluster, address: TlsAddress) -> Iterator[_Due]:
     place = f"{address.listener}" + (
         f" ({address.address})" if address.address not in {"", address.listener.host} else ""
     )
-    verdict = Verdict(address.verdict)
-    told_by_band = verdict is Verdict.EXPIRED and bool(address.links) and bool(address.links[0]["defects"])
-    if address.chain and verdict not in {Verdict.OK, Verdict.UNVERIFIED} and not told_by_band:
+    verdict = ChainVerdict(address.verdict)
+    told_by_band = verdict is ChainVerdict.EXPIRED and bool(address.links) and bool(address.links[0]["defects"])
+    if address.chain and verdict not in {ChainVerdict.OK, ChainVerdict.UNVERIFIED} and not told_by_band:
         yield _Due(
             f"certificate_chain:{address.pk}:{verdict.value}", "certificate_chain", "critical", place,
             f"The chain of {place} does not hold: {verdict.label}", address.reason,

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 
 from clusters.chains import Certificate as Facts
-from clusters.chains import Judgement, Purpose, Unreadable, Verdict, judge, parse
+from clusters.chains import ChainVerdict, Judgement, Purpose, Unreadable, judge, parse
 from clusters.expiry import Kind
 from clusters.models import Certificate, CertificateFile, Cluster, TlsAddress
 from clusters.models.certificates import Judged
@@ -94,7 +94,7 @@ def _judge_certificates(
         if fingerprint not in facts:
             continue
         if fingerprint in served:
-            worst = max(served[fingerprint], key=lambda one: _severity(Verdict(one.verdict)))
+            worst = max(served[fingerprint], key=lambda one: _severity(ChainVerdict(one.verdict)))
             for field in JUDGED:
                 setattr(row, field, getattr(worst, field))
             continue
@@ -107,7 +107,7 @@ def _judge_certificates(
         beside = [facts[one] for one in together.get(fingerprint, ()) if one in facts]
         found = _alone(facts[fingerprint], beside, purpose, anchors, facts, at)
         completed = _alone(facts[fingerprint], [*beside, *authorities], purpose, anchors, facts, at)
-        lacks = found.verdict is Verdict.MISSING_ISSUER and completed.verdict is not Verdict.MISSING_ISSUER
+        lacks = found.verdict is ChainVerdict.MISSING_ISSUER and completed.verdict is not ChainVerdict.MISSING_ISSUER
         note(row, completed if lacks else found, remarks=False)
         if lacks:
             row.remarks = [f"Its file lacks an authority of the chain: {found.reason}"]
@@ -130,8 +130,8 @@ def _identity(row: Certificate) -> tuple[str, tuple[str, ...]]:
     return row.subject, tuple(sorted(row.facts.get("names", ())))
 
 
-def _severity(verdict: Verdict) -> int:
-    return 0 if verdict is Verdict.OK else 1 if verdict is Verdict.UNVERIFIED else 2
+def _severity(verdict: ChainVerdict) -> int:
+    return 0 if verdict is ChainVerdict.OK else 1 if verdict is ChainVerdict.UNVERIFIED else 2
 
 
 def note(row: Judged, found: Judgement, *, remarks: bool = True) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from clusters.chains import Purpose, Verdict
+from clusters.chains import ChainVerdict, Purpose
 from tests.clusters.certificates.make import (
     CLIENT,
     DAY,
@@ -32,10 +32,10 @@ from tests.clusters.certificates.make import (
 )
 
 SECOND = timedelta(seconds=1)
-V = Verdict
+V = ChainVerdict
 
-# Verdict -> number of the error in OpenSSL (x509_vfy.h) when it is the leaf's, an authority's.
-NUMBERS: dict[Verdict, tuple[set[int], set[int]]] = {
+# ChainVerdict -> number of the error in OpenSSL (x509_vfy.h) when it is the leaf's, an authority's.
+NUMBERS: dict[ChainVerdict, tuple[set[int], set[int]]] = {
     V.EXPIRED: ({10}, {10}),
     V.NOT_YET_VALID: ({9}, {9}),
     V.MISSING_ISSUER: ({20}, {2, 20}),
@@ -58,7 +58,7 @@ class Case:
     name: str
     presented: Sequence[Made]
     trusted: Sequence[Made]
-    verdict: Verdict
+    verdict: ChainVerdict
     blamed: Made | None = None
     host: str | None = HOST
     at: datetime = NOW

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clusters.chains import Judgement, Purpose, Verdict, judge
+from clusters.chains import ChainVerdict, Judgement, Purpose, judge
 from clusters.chains.names import is_address
 from tests.clusters.certificates.corpus import NUMBERS, Case, cases
 from tests.clusters.certificates.make import Made
@@ -18,7 +18,7 @@ _ERROR = re.compile(r"error (\d+) at (\d+) depth lookup")
 
 def test_the_corpus_is_as_large_as_it_claims() -> None:
     assert len(CASES) >= 120
-    assert {case.verdict for case in CASES} == set(Verdict) - {Verdict.UNVERIFIED}
+    assert {case.verdict for case in CASES} == set(ChainVerdict) - {ChainVerdict.UNVERIFIED}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -34,7 +34,7 @@ def test_verdict_and_failing_link_are_right(case: Case) -> None:
 @pytest.mark.parametrize("case", [case for case in CASES if case.openssl], ids=lambda case: case.name)
 def test_openssl_says_the_same(case: Case, tmp_path: Path) -> None:
     errors = _openssl(case, tmp_path)
-    if case.verdict is Verdict.OK:
+    if case.verdict is ChainVerdict.OK:
         assert errors == []
         return
     found = _judged(case)

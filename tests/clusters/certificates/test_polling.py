@@ -12,7 +12,7 @@ from django.db.utils import DatabaseError
 
 from accounts.models import Client, Ownership
 from accounts.policies import Scope
-from clusters.chains import Verdict
+from clusters.chains import ChainVerdict
 from clusters.expiry import Band, Kind
 from clusters.models import Certificate, CertificateFile, Finding, Rotation, TlsAddress, TlsListener
 from clusters.ports import GatewayFailed
@@ -49,7 +49,7 @@ def test_what_a_listener_serves_becomes_the_inventory(world: World, tmp_path: Pa
     assert {title: row.kind for title, row in found.items()} == {
         "kafka-1": Kind.BROKER, "Northgate Kafka CA": Kind.INTERMEDIATE, "Northgate Root CA": Kind.ROOT,
     }  # fmt: skip
-    assert {row.verdict for row in found.values()} == {Verdict.OK}
+    assert {row.verdict for row in found.values()} == {ChainVerdict.OK}
     assert found["kafka-1"].served_on == (f"127.0.0.1:{port}",)
     assert found["kafka-1"].parent == found["Northgate Kafka CA"].fingerprint
     assert found["Northgate Kafka CA"].parent == found["Northgate Root CA"].fingerprint
@@ -66,7 +66,7 @@ def test_a_chain_that_does_not_hold_is_told_with_its_failing_link(world: World, 
         world.kafka.ports = {1: port}
         world.poll()
     row = rows(world)["kafka-1"]
-    assert (row.verdict, row.failing_link) == (Verdict.MISSING_ISSUER, "kafka-1")
+    assert (row.verdict, row.failing_link) == (ChainVerdict.MISSING_ISSUER, "kafka-1")
     assert "certificate_chain" in open_findings()
     with serving(context_of([world.leaf("kafka-1b"), world.low], tmp_path)) as port:
         world.kafka.ports = {1: port}
@@ -78,10 +78,10 @@ def test_a_wrong_name_is_told_unless_the_cluster_s_clients_do_not_compare_names(
     with serving(context_of([world.leaf(ips=["10.0.0.1"]), world.low], tmp_path)) as port:
         world.kafka.ports = {1: port}
         world.poll()
-        assert rows(world)["kafka-1"].verdict is Verdict.WRONG_NAME
+        assert rows(world)["kafka-1"].verdict is ChainVerdict.WRONG_NAME
         world.cluster.properties["ssl.endpoint.identification.algorithm"] = "none"
         world.poll()
-    assert rows(world)["kafka-1"].verdict is Verdict.OK
+    assert rows(world)["kafka-1"].verdict is ChainVerdict.OK
 
 
 def test_without_a_trust_store_nothing_is_called_wrong_or_right(world: World, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_without_a_trust_store_nothing_is_called_wrong_or_right(world: World, tm
     with serving(context_of([world.leaf(), world.low], tmp_path)) as port:
         world.kafka.ports = {1: port}
         world.poll()
-    assert rows(world)["kafka-1"].verdict is Verdict.UNVERIFIED
+    assert rows(world)["kafka-1"].verdict is ChainVerdict.UNVERIFIED
     assert open_findings() == {}
 
 
@@ -319,7 +319,7 @@ def test_a_self_signed_stranger_never_becomes_an_anchor(world: World, tmp_path: 
         world.kafka.ports = {1: port}
         world.poll()
     row = rows(world)["stranger"]
-    assert (row.verdict, row.failing_link) == (Verdict.UNTRUSTED, "Stranger Root")
+    assert (row.verdict, row.failing_link) == (ChainVerdict.UNTRUSTED, "Stranger Root")
 
 
 def _chain_file(chain: list[Made], place: Path) -> Path:
@@ -337,8 +337,8 @@ def test_an_uploaded_trust_store_makes_anchors(world: World, tmp_path: Path) -> 
     services.file_upload(
         cluster=world.cluster, name="../roots.pem", data=world.top.pem, password="", trusted=True, acting_user=None
     )
-    assert rows(world)["kafka-1"].verdict is Verdict.OK
+    assert rows(world)["kafka-1"].verdict is ChainVerdict.OK
     file = CertificateFile.objects.get()
     assert (file.name, file.trusted) == ("roots.pem", True)
     services.file_remove(row=file, acting_user=None)
-    assert rows(world)["kafka-1"].verdict is Verdict.UNVERIFIED
+    assert rows(world)["kafka-1"].verdict is ChainVerdict.UNVERIFIED
