@@ -16,7 +16,7 @@ KEY_ROTATION_DAYS = 90.0
 _DAY = 86_400.0
 
 
-class Kind(StrEnum):
+class CertificateKind(StrEnum):
     """What a certificate is for; `KEY` is a key of the key service, which has an age and no end."""
 
     ROOT = "root"
@@ -29,11 +29,11 @@ class Kind(StrEnum):
 
     @property
     def label(self) -> str:
-        return {Kind.ROOT: "root CA", Kind.INTERMEDIATE: "intermediate CA"}.get(self, self.value)
+        return {CertificateKind.ROOT: "root CA", CertificateKind.INTERMEDIATE: "intermediate CA"}.get(self, self.value)
 
     @property
     def is_authority(self) -> bool:
-        return self in {Kind.ROOT, Kind.INTERMEDIATE}
+        return self in {CertificateKind.ROOT, CertificateKind.INTERMEDIATE}
 
 
 class Band(StrEnum):
@@ -93,13 +93,13 @@ class Policy:
 
 
 DEFAULT_POLICY = Policy(90, 30)
-DEFAULTS: Mapping[Kind, Policy] = {
-    Kind.ROOT: Policy(730, 365),  # every client has to learn the next one first
-    Kind.INTERMEDIATE: Policy(365, 90),
-    Kind.BROKER: DEFAULT_POLICY,
-    Kind.REGISTRY: DEFAULT_POLICY,
-    Kind.CLIENT: DEFAULT_POLICY,
-    Kind.ENDPOINT: DEFAULT_POLICY,
+DEFAULTS: Mapping[CertificateKind, Policy] = {
+    CertificateKind.ROOT: Policy(730, 365),  # every client has to learn the next one first
+    CertificateKind.INTERMEDIATE: Policy(365, 90),
+    CertificateKind.BROKER: DEFAULT_POLICY,
+    CertificateKind.REGISTRY: DEFAULT_POLICY,
+    CertificateKind.CLIENT: DEFAULT_POLICY,
+    CertificateKind.ENDPOINT: DEFAULT_POLICY,
 }
 
 

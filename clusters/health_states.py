@@ -60,7 +60,7 @@ class Source(StrEnum):
     PROMETHEUS = "prometheus"
 
 
-class EventKind(StrEnum):
+class HealthEventKind(StrEnum):
     """What happens to a cluster."""
 
     BROKER_DOWN = "broker_down"
@@ -96,14 +96,14 @@ _TONES = {
 }
 _ORDER = list(_TONES)
 _EVENT_TONES = {
-    EventKind.BROKER_DOWN: Tone.CRITICAL,
-    EventKind.UNCLEAN_ELECTION: Tone.CRITICAL,
-    EventKind.PARTITIONS_OFFLINE: Tone.CRITICAL,
-    EventKind.ISR_SHRUNK: Tone.WARNING,
-    EventKind.BROKER_RESTARTED: Tone.WARNING,
-    EventKind.BROKER_UP: Tone.OK,
-    EventKind.ISR_EXPANDED: Tone.OK,
-    EventKind.PARTITIONS_ONLINE: Tone.OK,
+    HealthEventKind.BROKER_DOWN: Tone.CRITICAL,
+    HealthEventKind.UNCLEAN_ELECTION: Tone.CRITICAL,
+    HealthEventKind.PARTITIONS_OFFLINE: Tone.CRITICAL,
+    HealthEventKind.ISR_SHRUNK: Tone.WARNING,
+    HealthEventKind.BROKER_RESTARTED: Tone.WARNING,
+    HealthEventKind.BROKER_UP: Tone.OK,
+    HealthEventKind.ISR_EXPANDED: Tone.OK,
+    HealthEventKind.PARTITIONS_ONLINE: Tone.OK,
 }
 
 

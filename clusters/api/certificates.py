@@ -14,7 +14,7 @@ from accounts.roles import Right
 from accounts.selectors import clients_visible
 from clusters import exports, selectors
 from clusters.chains import ChainVerdict
-from clusters.expiry import Band, Kind
+from clusters.expiry import Band, CertificateKind
 from clusters.models import Cluster, Rotation
 from clusters.selectors import certificates as reads
 from clusters.selectors.certificates import CertificateRow, KeyRow
@@ -41,13 +41,15 @@ router = Router(tags=["certificates"])
 
 SORTS = ("not_after", "subject", "kind", "band", "verdict", "not_before")
 _BANDS = list(Band)
-_FEED = {"responses": {"200": {"content": {"text/calendar": {"schema": {"type": "string"}}}}}}
-_TABLE = {"responses": {"200": {"content": {"text/csv": {"schema": {"type": "string"}}}}}}
+_FEED = {
+    "responses": {"200": {"description": "The calendar.", "content": {"text/calendar": {"schema": {"type": "string"}}}}}
+}
+_TABLE = {"responses": {"200": {"description": "The table.", "content": {"text/csv": {"schema": {"type": "string"}}}}}}
 
 
 class CertificateItem(Contract):
     id: int
-    kind: Kind
+    kind: CertificateKind
     subject: str
     issuer: str
     serial: str | None = Field(description="Hexadecimal; null where it is not known.")
@@ -127,7 +129,7 @@ def certificate_list(
 ) -> HttpResponse:
     """Certificates in use, those that end first before the others. `q` looks in subject, issuer, serial and fingerprint."""
     field, descending = sort_field(sort, SORTS)
-    kinds, bands = one_of("kind", kind, Kind), one_of("band", band, Band)
+    kinds, bands = one_of("kind", kind, CertificateKind), one_of("band", band, Band)
     verdicts = one_of("verdict", verdict, ChainVerdict)
     found = (
         row

@@ -8,7 +8,7 @@ from ninja import Field, Query, Router
 
 from accounts.guards import operation
 from accounts.roles import Right
-from clusters.health.states import EventKind, Health, Scope, Source
+from clusters.health.states import Health, HealthEventKind, Scope, Source
 from clusters.models import Cluster, HealthEvent
 from clusters.selectors import health as selectors
 from clusters.selectors import health_history
@@ -112,7 +112,7 @@ class BrokerItem(Contract):
     stale: bool
 
 
-class PartitionItem(Contract):
+class ReplicaSetItem(Contract):
     partition: int
     leader: int | None
     replicas: list[int]
@@ -124,7 +124,7 @@ class PartitionItem(Contract):
 class TopicBody(Contract):
     topic: str
     state: Health
-    partitions: list[PartitionItem]
+    partitions: list[ReplicaSetItem]
     replication: int
     min_in_sync: int | None
     under_replicated: int
@@ -141,11 +141,11 @@ class TopicBody(Contract):
     observed_at: datetime | None
 
 
-class EventItem(Contract):
+class ClusterEventItem(Contract):
     id: int
     at: datetime
     at_earliest: datetime
-    kind: EventKind
+    kind: HealthEventKind
     broker: int | None
     topic: str | None
     count: int
@@ -158,7 +158,7 @@ class SignalHistoryBody(Contract):
     points: list[list[Any]]
 
 
-class SloItem(Contract):
+class PlatformSloItem(Contract):
     slo: str
     title: str
     value: float | None
@@ -259,7 +259,7 @@ def topic(request: HttpRequest, cluster: str, topic: str) -> HttpResponse:
 
 @router.get(
     "/clusters/{cluster}/events",
-    response=Listed[EventItem],
+    response=Listed[ClusterEventItem],
     operation_id="cluster_events",
     summary="What happened to a cluster, newest first",
 )
@@ -268,14 +268,14 @@ def cluster_events(
     request: HttpRequest, cluster: str, kind: Repeated, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> HttpResponse:
     """The newest thousand. An event happened between `at_earliest` and `at`: never finer than the poll."""
-    kinds = one_of("kind", kind, EventKind)
+    kinds = one_of("kind", kind, HealthEventKind)
     found = selectors.health_events(request.user, _cluster(request, cluster), kinds=kinds, limit=1000)
     return reply_page([event_json(event) for event in found], limit, cursor, "cluster-events", cluster, kinds)
 
 
 @router.get(
     "/clusters/{cluster}/platform-slos",
-    response=Listed[SloItem],
+    response=Listed[PlatformSloItem],
     operation_id="platform_slos",
     summary="Targets of the platform, their error budget and burn",
 )
@@ -301,7 +301,7 @@ def signal_json(row: SignalRow) -> dict[str, Any]:
 
 
 def topic_json(found: TopicView) -> dict[str, Any]:
-    partitions = [fields_of(PartitionItem, one) for one in found.partitions]
+    partitions = [fields_of(ReplicaSetItem, one) for one in found.partitions]
     row = {name: getattr(found.row, name) for name in TopicBody.model_fields if name not in {"partitions", "settings"}}
     return row | {"partitions": partitions, "settings": dict(found.settings)}
 

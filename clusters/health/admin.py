@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from clusters.health.judge import CLUSTER, Reading
-from clusters.health.states import EventKind
+from clusters.health.states import HealthEventKind
 from clusters.ports import Metadata, PartitionMeta
 
 FORGET_SECONDS = 600.0  # a broker without replicas that left was taken out of service
@@ -37,7 +37,7 @@ class KnownBroker:
 class Event:
     """Something that happened to a cluster between two readings."""
 
-    kind: EventKind
+    kind: HealthEventKind
     text: str
     broker: int | None = None
     topic: str | None = None
@@ -293,11 +293,13 @@ def _remember_brokers(
         elif (gone or refusal) and known.down_since is None:
             known.down_since = now
             why = refusal or "it is not in the cluster's metadata"
-            events.append(Event(EventKind.BROKER_DOWN, f"Broker {known.id} is down: {why}.", known.id))
+            events.append(Event(HealthEventKind.BROKER_DOWN, f"Broker {known.id} is down: {why}.", known.id))
         elif not gone and not refusal and known.down_since is not None:
             seconds = now - known.down_since
             known.down_since = None
-            events.append(Event(EventKind.BROKER_UP, f"Broker {known.id} is back after {seconds:.0f} s.", known.id))
+            events.append(
+                Event(HealthEventKind.BROKER_UP, f"Broker {known.id} is back after {seconds:.0f} s.", known.id)
+            )
     return events
 
 
@@ -341,13 +343,13 @@ def _changes(
     if before is None:
         return []
     events = [
-        Event(EventKind.TOPIC_CREATED, f"Topic {name} with {len(topic.partitions)} partitions.", topic=name)
+        Event(HealthEventKind.TOPIC_CREATED, f"Topic {name} with {len(topic.partitions)} partitions.", topic=name)
         for name, topic in metadata.topics.items()
         if name not in before
     ]
     if not metadata.errors:
         events += [
-            Event(EventKind.TOPIC_DELETED, f"Topic {name} is gone.", topic=name)
+            Event(HealthEventKind.TOPIC_DELETED, f"Topic {name} is gone.", topic=name)
             for name in before
             if name not in metadata.topics
         ]
@@ -373,22 +375,38 @@ def _changes(
     for broker, to in sorted(moved.items()):
         where = ", ".join(str(target) for target, _ in to.most_common(NAMED))
         text = f"{to.total():,} partitions moved their leader from broker {broker} to {where}."
-        events.append(Event(EventKind.LEADERS_MOVED, text, broker, count=to.total()))
+        events.append(Event(HealthEventKind.LEADERS_MOVED, text, broker, count=to.total()))
     events += [
-        Event(EventKind.ISR_SHRUNK, f"Broker {broker} fell out of sync in {count:,} partitions.", broker, count=count)
+        Event(
+            HealthEventKind.ISR_SHRUNK,
+            f"Broker {broker} fell out of sync in {count:,} partitions.",
+            broker,
+            count=count,
+        )
         for broker, count in sorted(left.items())
     ]
     events += [
-        Event(EventKind.ISR_EXPANDED, f"Broker {broker} is in sync again in {count:,} partitions.", broker, count=count)
+        Event(
+            HealthEventKind.ISR_EXPANDED,
+            f"Broker {broker} is in sync again in {count:,} partitions.",
+            broker,
+            count=count,
+        )
         for broker, count in sorted(joined.items())
     ]
     if offline:
-        events.append(Event(EventKind.PARTITIONS_OFFLINE, f"{offline:,} partitions lost their leader.", count=offline))
+        events.append(
+            Event(HealthEventKind.PARTITIONS_OFFLINE, f"{offline:,} partitions lost their leader.", count=offline)
+        )
     if online:
-        events.append(Event(EventKind.PARTITIONS_ONLINE, f"{online:,} partitions have a leader again.", count=online))
+        events.append(
+            Event(HealthEventKind.PARTITIONS_ONLINE, f"{online:,} partitions have a leader again.", count=online)
+        )
     moving = sum(topic.reassigning for topic in topics.values())
     if moving and not memory.reassigning:
-        events.append(Event(EventKind.REASSIGNMENT_STARTED, f"{moving:,} partitions are being moved.", count=moving))
+        events.append(
+            Event(HealthEventKind.REASSIGNMENT_STARTED, f"{moving:,} partitions are being moved.", count=moving)
+        )
     elif memory.reassigning and not moving:
-        events.append(Event(EventKind.REASSIGNMENT_ENDED, "No partition is being moved any more."))
+        events.append(Event(HealthEventKind.REASSIGNMENT_ENDED, "No partition is being moved any more."))
     return events

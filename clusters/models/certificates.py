@@ -8,10 +8,10 @@ from django.db.models.functions import Now
 
 from accounts.models import Client
 from clusters.chains.verdicts import ChainVerdict
-from clusters.expiry import Kind
+from clusters.expiry import CertificateKind
 from clusters.models.clusters import Cluster
 
-KINDS = [(kind.value, kind.label) for kind in Kind if kind is not Kind.KEY]
+KINDS = [(kind.value, kind.label) for kind in CertificateKind if kind is not CertificateKind.KEY]
 VERDICTS = [(verdict.value, verdict.label) for verdict in ChainVerdict]
 
 
@@ -83,7 +83,7 @@ class TlsListener(models.Model):
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="tls_listeners")
     host = models.CharField(max_length=253)
     port = models.PositiveIntegerField()
-    kind = models.CharField(max_length=12, choices=KINDS, default=Kind.BROKER.value)
+    kind = models.CharField(max_length=12, choices=KINDS, default=CertificateKind.BROKER.value)
     speaks = models.CharField(max_length=8, default="kafka", choices=[("kafka", "kafka"), ("http", "http")])
     origin = models.CharField(max_length=8, choices=Origin.choices)
     broker = models.IntegerField(null=True)

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from clusters.health.states import EventKind, Health, Source
+from clusters.health.states import Health, HealthEventKind, Source
 from clusters.models.clusters import Cluster
 
 _STATES = [(state.value, state.label) for state in Health]
@@ -84,7 +84,7 @@ class HealthEvent(models.Model):
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="health_events")
     at_earliest = models.DateTimeField()
     at = models.DateTimeField()
-    kind = models.CharField(max_length=24, choices=[(kind.value, kind.label) for kind in EventKind])
+    kind = models.CharField(max_length=24, choices=[(kind.value, kind.label) for kind in HealthEventKind])
     broker = models.IntegerField(null=True)
     topic = models.CharField(max_length=249, blank=True, default="")
     count = models.IntegerField(default=1)

@@ -14,7 +14,7 @@ from accounts.policies import Person, Scope, may, scope_of
 from accounts.roles import Right
 from clusters import expiry
 from clusters.chains import ChainVerdict
-from clusters.expiry import Band, Kind, Policy
+from clusters.expiry import Band, CertificateKind, Policy
 from clusters.models import (
     Certificate,
     CertificateFile,
@@ -54,7 +54,7 @@ class CertificateRow:
 
     id: int
     cluster: str
-    kind: Kind
+    kind: CertificateKind
     title: str
     subject: str
     issuer: str
@@ -109,7 +109,7 @@ class ListenerRow:
     id: int
     cluster: str
     place: str
-    kind: Kind
+    kind: CertificateKind
     broker: int | None
     name: str
     wants: str
@@ -120,11 +120,11 @@ class ListenerRow:
     addresses: tuple[TlsAddress, ...]
 
 
-def policies() -> dict[Kind, Policy]:
+def policies() -> dict[CertificateKind, Policy]:
     """The policy of each kind: the default, or what was set."""
     found = dict(expiry.DEFAULTS)
     for row in CertificatePolicy.objects.all():
-        found[Kind(row.kind)] = Policy(row.rotate_days, row.alarm_days)
+        found[CertificateKind(row.kind)] = Policy(row.rotate_days, row.alarm_days)
     return found
 
 
@@ -187,10 +187,10 @@ def certificate_rows(rows: QuerySet[Certificate], *, at: datetime, places: bool 
 
 
 def _row(
-    row: Certificate, at: datetime, by_policy: Mapping[Kind, Policy], served: Iterable[str], file: str | None,
+    row: Certificate, at: datetime, by_policy: Mapping[CertificateKind, Policy], served: Iterable[str], file: str | None,
     drift: Drift | None, serials: Mapping[tuple[int, str], str],
 ) -> CertificateRow:  # fmt: skip
-    kind = Kind(row.kind)
+    kind = CertificateKind(row.kind)
     policy = by_policy[kind]
     return CertificateRow(
         id=row.pk, cluster=row.cluster.name, kind=kind, title=row.common_name or row.subject or "a certificate without a name",
@@ -303,7 +303,7 @@ def listener_of(user: Person, cluster: str, pk: int) -> TlsListener | None:
 def _listener_row(row: TlsListener) -> ListenerRow:
     last = max((one for one in (row.probed_at, row.requested_at) if one), default=None)
     return ListenerRow(
-        id=row.pk, cluster=row.cluster.name, place=str(row), kind=Kind(row.kind), broker=row.broker, name=row.name,
+        id=row.pk, cluster=row.cluster.name, place=str(row), kind=CertificateKind(row.kind), broker=row.broker, name=row.name,
         wants=row.wants, origin=row.origin, keystore=row.keystore, probed_at=row.probed_at,
         may_probe_at=last + timedelta(seconds=60) if last else None,
         addresses=tuple(sorted(row.addresses.all(), key=lambda one: one.address)),

@@ -15,7 +15,7 @@ from clusters.health.judge import Reading
 from clusters.health.metrics import Instances, Known
 from clusters.health.performance import BROKER_QUERIES, CLUSTER_QUERIES, TOPIC_QUERIES, broker_figures, performance_of
 from clusters.health.slo import SLOS, met
-from clusters.health.states import EventKind, Health, Source
+from clusters.health.states import Health, HealthEventKind, Source
 from clusters.models import ClusterHealth, HealthSettings
 from clusters.ports import EntityError, GatewayFailed
 from clusters.promql import Dialect, Target, detection, dialect_of
@@ -221,15 +221,17 @@ def _events(
         then = health.broker_figures.get(str(broker), {}).get("started_at")
         now = found.get("started_at")
         if then is not None and now is not None and now > then + 1:
-            events.append(Event(EventKind.BROKER_RESTARTED, f"Broker {broker} was started anew.", broker))
+            events.append(Event(HealthEventKind.BROKER_RESTARTED, f"Broker {broker} was started anew.", broker))
     was, is_now = health.performance.get("controller"), performance.get("controller")
     if was is not None and is_now is not None and was != is_now:
-        events.append(Event(EventKind.CONTROLLER_MOVED, f"The active controller moved from {was} to {is_now}.", is_now))
+        events.append(
+            Event(HealthEventKind.CONTROLLER_MOVED, f"The active controller moved from {was} to {is_now}.", is_now)
+        )
     elections = readings.get("unclean_elections")
     count = max(elections.values.values(), default=0.0) if elections is not None else 0.0
     if count > float(health.performance.get("unclean_elections") or 0.0):
         text = f"{count:.0f} unclean leader elections within ten minutes: records are lost."
-        events.append(Event(EventKind.UNCLEAN_ELECTION, text, count=int(count)))
+        events.append(Event(HealthEventKind.UNCLEAN_ELECTION, text, count=int(count)))
     return events
 
 

@@ -11,7 +11,7 @@ from clusters.health.admin import Event
 from clusters.health.join import Joined, Verdict, joined, verdict_of
 from clusters.health.judge import Judged, Reading, judge
 from clusters.health.slo import BUCKET_SECONDS
-from clusters.health.states import EventKind, Health, Source
+from clusters.health.states import Health, HealthEventKind, Source
 from clusters.models import Cluster, ClusterHealth, Finding, HealthEvent, SignalState
 from clusters.selectors.health_states import configured_of, seen_rows
 from clusters.services.findings import finding_close, finding_open
@@ -69,7 +69,7 @@ def signals_store(
     if verdict.state.value != health.verdict:
         text = f"The cluster is {verdict.state.label} now, after {health.verdict}."
         why = f" {verdict.reasons[0]}" if verdict.reasons else ""
-        events_store(cluster, [Event(EventKind.VERDICT_CHANGED, f"{text}{why}")], at, at)
+        events_store(cluster, [Event(HealthEventKind.VERDICT_CHANGED, f"{text}{why}")], at, at)
         health.verdict, health.verdict_since = verdict.state.value, moment
     return Stored(verdict, now_known)
 

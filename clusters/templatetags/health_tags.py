@@ -8,7 +8,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from clusters.health.states import EventKind
+from clusters.health.states import HealthEventKind
 from clusters.models import HealthEvent
 from clusters.selectors.platform_slos import PlatformSloRow
 from clusters.signals import BY_ID, Bad, Signal
@@ -140,7 +140,7 @@ def plain_bytes(value: float) -> str:
 @register.simple_tag
 def health_event(event: HealthEvent) -> SafeString:
     """What happened: colour, shape and word."""
-    kind = EventKind(event.kind)
+    kind = HealthEventKind(event.kind)
     tone = "" if kind.tone is Tone.NEUTRAL else f" tone-text--{kind.tone}"
     return format_html(
         '<span class="tone-text{}">{}{}</span>', tone, icon(event_mark(event.kind)), kind.label.capitalize()

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services.tokens import token_create
-from clusters.expiry import Kind
+from clusters.expiry import CertificateKind
 from clusters.models import Certificate, Cluster, SchemaRegistry, ServiceKey
 from clusters.services.certificates.entries import certificate_by_hand, key_record
 from clusters.services.schemas import registry_set
@@ -52,7 +52,7 @@ def _certificate_elsewhere(cluster: Cluster, sre: User) -> None:
         return
     ends = timezone.now() + timedelta(days=62)
     certificate_by_hand(
-        cluster=cluster, kind=Kind.ENDPOINT.value, subject=_BALANCER, issuer="Example Public CA", serial="51:0c:77:1e",
+        cluster=cluster, kind=CertificateKind.ENDPOINT.value, subject=_BALANCER, issuer="Example Public CA", serial="51:0c:77:1e",
         not_before=ends - timedelta(days=398), not_after=ends, owner="Network team",
         note="Terminates TLS in front of the REST tier.", acting_user=sre,
     )  # fmt: skip

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 
 from accounts.models import Client, User
 from accounts.services import audit_record
-from clusters.expiry import KEY_ROTATION_DAYS, Kind, Policy
+from clusters.expiry import KEY_ROTATION_DAYS, CertificateKind, Policy
 from clusters.models import Certificate, CertificatePolicy, Cluster, ServiceKey, TlsListener
 from clusters.services.certificates.judging import certificates_judge
 from clusters.services.certificates.observe import rotation_of_key
@@ -16,7 +16,7 @@ from ops_portal.lib.clock import as_datetime
 from ops_portal.lib.database import database_clock
 
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}")
-_SERVED_KINDS = (Kind.BROKER, Kind.REGISTRY, Kind.ENDPOINT)
+_SERVED_KINDS = (CertificateKind.BROKER, CertificateKind.REGISTRY, CertificateKind.ENDPOINT)
 _SLACK = timedelta(minutes=5)
 
 
@@ -35,7 +35,7 @@ def certificate_by_hand(
         problems["subject"] = ["Say whom it is for."]
     if not owner.strip():
         problems["owner"] = ["Say who renews it."]
-    if kind not in {one.value for one in Kind if one is not Kind.KEY}:
+    if kind not in {one.value for one in CertificateKind if one is not CertificateKind.KEY}:
         problems["kind"] = ["Choose a kind."]
     if not_after <= not_before:
         problems["not_after"] = ["It must end after it begins."]
@@ -58,7 +58,7 @@ def certificate_change(
 ) -> Certificate:
     """Say what a certificate is for, who renews it and as which principal Kafka knows its holder. Raises ValidationError."""
     row = Certificate.objects.select_for_update(of=("self",)).select_related("cluster").get(pk=row.pk)
-    if kind not in {one.value for one in Kind if one is not Kind.KEY}:
+    if kind not in {one.value for one in CertificateKind if one is not CertificateKind.KEY}:
         raise ValidationError({"kind": ["Choose a kind."]})
     before = _shown(row)
     row.kind_set = row.kind_set or kind != row.kind
@@ -88,7 +88,13 @@ def certificate_remove(*, row: Certificate, acting_user: User | None) -> None:
 
 @transaction.atomic
 def endpoint_add(
-    *, cluster: Cluster, host: str, port: int, kind: str = Kind.ENDPOINT, speaks: str = "http", acting_user: User | None
+    *,
+    cluster: Cluster,
+    host: str,
+    port: int,
+    kind: str = CertificateKind.ENDPOINT,
+    speaks: str = "http",
+    acting_user: User | None,
 ) -> TlsListener:
     """Watch a TLS endpoint beside the brokers: a registry, a load balancer, an API. Raises ValidationError."""
     problems: dict[str, list[str]] = {}
@@ -182,7 +188,7 @@ def key_remove(*, row: ServiceKey, acting_user: User | None) -> None:
 @transaction.atomic
 def policy_change(*, kind: str, rotate_days: float, alarm_days: float, acting_user: User | None) -> CertificatePolicy:
     """Set when certificates of a kind are to be rotated and when it is an alarm. Raises ValidationError."""
-    if kind not in {one.value for one in Kind if one is not Kind.KEY}:
+    if kind not in {one.value for one in CertificateKind if one is not CertificateKind.KEY}:
         raise ValidationError({"kind": ["Choose a kind."]})
     try:
         Policy(rotate_days, alarm_days)

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from clusters.chains import Certificate as Facts
 from clusters.chains import ChainVerdict, Judgement, Purpose, Unreadable, judge, parse
-from clusters.expiry import Kind
+from clusters.expiry import CertificateKind
 from clusters.models import Certificate, CertificateFile, Cluster, TlsAddress
 from clusters.models.certificates import Judged
 from clusters.services.certificates.findings import findings_renew
@@ -88,7 +88,7 @@ def _judge_certificates(
         if address.chain:
             served.setdefault(address.chain[0], []).append(address)
     together = {one: file.fingerprints for file in files for one in file.fingerprints}
-    authorities = [facts[one] for one, row in rows.items() if Kind(row.kind).is_authority and one in facts]
+    authorities = [facts[one] for one, row in rows.items() if CertificateKind(row.kind).is_authority and one in facts]
     identities = {_identity(rows[one]): rows[one].kind for one in served if one in rows}
     for fingerprint, row in rows.items():
         if fingerprint not in facts:
@@ -98,12 +98,12 @@ def _judge_certificates(
             for field in JUDGED:
                 setattr(row, field, getattr(worst, field))
             continue
-        if Kind(row.kind).is_authority:
+        if CertificateKind(row.kind).is_authority:
             note(row, _alone(facts[fingerprint], authorities, Purpose.ANY, anchors, facts, at), remarks=False)
             continue
-        if not row.kind_set and row.kind == Kind.ENDPOINT:
+        if not row.kind_set and row.kind == CertificateKind.ENDPOINT:
             row.kind = identities.get(_identity(row), row.kind)
-        purpose = Purpose.CLIENT if row.kind == Kind.CLIENT else Purpose.SERVER
+        purpose = Purpose.CLIENT if row.kind == CertificateKind.CLIENT else Purpose.SERVER
         beside = [facts[one] for one in together.get(fingerprint, ()) if one in facts]
         found = _alone(facts[fingerprint], beside, purpose, anchors, facts, at)
         completed = _alone(facts[fingerprint], [*beside, *authorities], purpose, anchors, facts, at)

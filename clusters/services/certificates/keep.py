@@ -9,7 +9,7 @@ from accounts.selectors import ownership_matcher
 from clusters.chains import Certificate as Facts
 from clusters.chains import read
 from clusters.chains.links import may_have_issued, may_sign_certificates, signed_by
-from clusters.expiry import Kind
+from clusters.expiry import CertificateKind
 from clusters.models import Certificate, Cluster
 
 _CLIENT_AUTH, _SERVER_AUTH = "1.3.6.1.5.5.7.3.2", "1.3.6.1.5.5.7.3.1"
@@ -17,7 +17,7 @@ _USAGE_WORDS = {_SERVER_AUTH: "server", _CLIENT_AUTH: "client"}
 
 
 def certificates_keep(
-    *, cluster: Cluster, found: Iterable[Facts], leaf_kinds: Mapping[str, Kind], at: datetime
+    *, cluster: Cluster, found: Iterable[Facts], leaf_kinds: Mapping[str, CertificateKind], at: datetime
 ) -> dict[str, Certificate]:
     """Store these certificates, each once; fingerprint -> row. `leaf_kinds`: what a leaf is for, by fingerprint."""
     wanted = {one.fingerprint: one for one in found}
@@ -60,16 +60,16 @@ def facts_of(facts: Facts) -> dict[str, Any]:
     }
 
 
-def kind_of(facts: Facts, leaf_kind: Kind | None) -> Kind:
+def kind_of(facts: Facts, leaf_kind: CertificateKind | None) -> CertificateKind:
     """An authority is one whatever serves it; a leaf is what serves it, or what it may be used for."""
     if may_sign_certificates(facts) and facts.is_ca is not False:
-        return Kind.ROOT if facts.looks_self_signed else Kind.INTERMEDIATE
+        return CertificateKind.ROOT if facts.looks_self_signed else CertificateKind.INTERMEDIATE
     if leaf_kind is not None:
         return leaf_kind
     usage = facts.extended_usage or frozenset()
     if _CLIENT_AUTH in usage and _SERVER_AUTH not in usage:
-        return Kind.CLIENT
-    return Kind.ENDPOINT
+        return CertificateKind.CLIENT
+    return CertificateKind.ENDPOINT
 
 
 def facts_by_fingerprint(rows: Iterable[Certificate]) -> dict[str, Facts]:
@@ -93,7 +93,7 @@ def owners_find(cluster: Cluster, rows: Iterable[Certificate]) -> None:
     for row in rows:
         if not row.fingerprint and not row.principal:
             continue  # by hand: whoever entered it has said whose it is
-        if row.kind != Kind.CLIENT:
+        if row.kind != CertificateKind.CLIENT:
             row.client_id = None if row.fingerprint else row.client_id
             continue
         names = [row.common_name, row.subject] if row.common_name else [row.subject]

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from clusters.chains import Certificate as Facts
 from clusters.chains import NotACertificate, read
-from clusters.expiry import Kind, days_left
+from clusters.expiry import CertificateKind, days_left
 from clusters.gateways.tls import Probed
 from clusters.models import Certificate, Cluster, Rotation, TlsAddress, TlsListener
 from clusters.services.certificates.keep import certificates_keep
@@ -23,7 +23,9 @@ def probes_store(
 ) -> list[Rotation]:
     """Store what each listener's addresses showed. Returns the new lines of the rotation log."""
     chains = {(pk, one.address): _read(one) for pk, all_seen in found.items() for one in all_seen}
-    leaf_kinds = {chain[0].fingerprint: Kind(listeners[pk].kind) for (pk, _), chain in chains.items() if chain}
+    leaf_kinds = {
+        chain[0].fingerprint: CertificateKind(listeners[pk].kind) for (pk, _), chain in chains.items() if chain
+    }
     kept = certificates_keep(
         cluster=cluster, found=[one for chain in chains.values() for one in chain], leaf_kinds=leaf_kinds, at=at
     )
@@ -102,6 +104,6 @@ def rotation_of_key(
     values: dict[str, Any] = {"old_serial": old_version, "new_serial": new_version, "subject": name}
     early = rotation_days - (rotated_at - rotated_before).total_seconds() / 86_400
     return Rotation.objects.create(
-        cluster=cluster, at=at, old_seen_at=min(rotated_at, at), kind=Kind.KEY, place=name, same_key=False, days_early=early,
+        cluster=cluster, at=at, old_seen_at=min(rotated_at, at), kind=CertificateKind.KEY, place=name, same_key=False, days_early=early,
         **values,
     )  # fmt: skip

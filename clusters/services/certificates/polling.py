@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from clusters.expiry import Kind
+from clusters.expiry import CertificateKind
 from clusters.gateways.tls import Probed, Speaks, Target, probe_all
 from clusters.listeners import KafkaListener, listeners_of
 from clusters.models import Cluster, TlsAddress, TlsListener
@@ -119,7 +119,7 @@ def _inventory_store(cluster: Cluster, named: Iterable[KafkaListener], complete:
     wanted = set()
     for one in named:
         row = rows.get((one.host, one.port)) or TlsListener(cluster=cluster, host=one.host, port=one.port)
-        row.origin, row.kind, row.speaks = TlsListener.Origin.KAFKA, Kind.BROKER, Speaks.KAFKA
+        row.origin, row.kind, row.speaks = TlsListener.Origin.KAFKA, CertificateKind.BROKER, Speaks.KAFKA
         row.broker, row.name, row.wants, row.keystore = one.broker, one.name, one.wants, one.keystore
         row.save()
         wanted.add((one.host, one.port))
@@ -127,7 +127,7 @@ def _inventory_store(cluster: Cluster, named: Iterable[KafkaListener], complete:
         wanted.add((host, port))
         if (host, port) not in rows:
             TlsListener.objects.create(
-                cluster=cluster, host=host, port=port, kind=Kind.ENDPOINT, speaks=Speaks.HTTP,
+                cluster=cluster, host=host, port=port, kind=CertificateKind.ENDPOINT, speaks=Speaks.HTTP,
                 origin=TlsListener.Origin.SETTING, name="Prometheus",
             )  # fmt: skip
     dead = set(

@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clusters.expiry import DEFAULT_POLICY, DEFAULTS, Band, Kind, Policy, band_of, days_left, key_band, rotate_at, steps
+from clusters.expiry import (
+    DEFAULT_POLICY,
+    DEFAULTS,
+    Band,
+    CertificateKind,
+    Policy,
+    band_of,
+    days_left,
+    key_band,
+    rotate_at,
+    steps,
+)
 
 END = datetime(2027, 3, 28, 1, 0, 0, tzinfo=UTC)  # the hour that European clocks skip
 YEAR = timedelta(days=365)
@@ -60,7 +71,7 @@ def test_a_ten_day_certificate_is_fine_at_birth() -> None:
 
 
 def test_a_policy_of_its_own_moves_the_first_two_steps() -> None:
-    root = DEFAULTS[Kind.ROOT]
+    root = DEFAULTS[CertificateKind.ROOT]
     assert band(timedelta(days=400), lifetime=10 * YEAR, policy=root) is Band.ROTATE
     assert band(timedelta(days=360), lifetime=10 * YEAR, policy=root) is Band.ALARM
 
@@ -72,7 +83,7 @@ def test_a_policy_that_contradicts_itself_is_refused(rotate: float, alarm: float
 
 
 def test_every_kind_of_certificate_has_a_policy() -> None:
-    assert set(DEFAULTS) == set(Kind) - {Kind.KEY}
+    assert set(DEFAULTS) == set(CertificateKind) - {CertificateKind.KEY}
 
 
 def test_a_key_is_due_ninety_days_after_its_rotation() -> None:

@@ -13,7 +13,7 @@ from django.db.utils import DatabaseError
 from accounts.models import Client, Ownership
 from accounts.policies import Scope
 from clusters.chains import ChainVerdict
-from clusters.expiry import Band, Kind
+from clusters.expiry import Band, CertificateKind
 from clusters.models import Certificate, CertificateFile, Finding, Rotation, TlsAddress, TlsListener
 from clusters.ports import GatewayFailed
 from clusters.selectors.certificates import CertificateRow, certificates_in
@@ -47,7 +47,7 @@ def test_what_a_listener_serves_becomes_the_inventory(world: World, tmp_path: Pa
     assert outcome.counts == {"listeners": 1, "addresses": 1, "files": 0}
     found = rows(world)
     assert {title: row.kind for title, row in found.items()} == {
-        "kafka-1": Kind.BROKER, "Northgate Kafka CA": Kind.INTERMEDIATE, "Northgate Root CA": Kind.ROOT,
+        "kafka-1": CertificateKind.BROKER, "Northgate Kafka CA": CertificateKind.INTERMEDIATE, "Northgate Root CA": CertificateKind.ROOT,
     }  # fmt: skip
     assert {row.verdict for row in found.values()} == {ChainVerdict.OK}
     assert found["kafka-1"].served_on == (f"127.0.0.1:{port}",)
@@ -207,7 +207,7 @@ def test_a_file_that_cannot_be_read_is_a_finding_and_keeps_its_certificates(
     path.write_bytes(b"-----BEGIN CERTIFICATE-----\n???\n-----END CERTIFICATE-----\n")
     outcome = world.poll()
     assert [(one.entity, one.code) for one in outcome.errors] == [(f"file:{path}", "malformed_pem")]
-    assert rows(world)["alice"].kind is Kind.CLIENT
+    assert rows(world)["alice"].kind is CertificateKind.CLIENT
     assert "certificate_file" in open_findings()
     path.unlink()
     assert [one.code for one in world.poll().errors] == ["missing"]
@@ -298,9 +298,11 @@ def test_an_endpoint_entered_by_hand_is_probed_in_http(world: World, tmp_path: P
         link.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
 
     with serving(context_of([world.leaf("registry"), world.low], tmp_path), talk) as port:
-        services.endpoint_add(cluster=world.cluster, host="127.0.0.1", port=port, kind=Kind.REGISTRY, acting_user=None)
+        services.endpoint_add(
+            cluster=world.cluster, host="127.0.0.1", port=port, kind=CertificateKind.REGISTRY, acting_user=None
+        )
         world.poll()
-    assert rows(world)["registry"].kind is Kind.REGISTRY
+    assert rows(world)["registry"].kind is CertificateKind.REGISTRY
     assert wait_until(lambda: bool(heard), seconds=5)
     assert heard[0].startswith(b"HEAD /")
 
