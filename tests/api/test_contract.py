@@ -11,7 +11,7 @@ import redis
 from django.test import Client
 
 from accounts.services import token_create
-from clusters.models import Source
+from clusters.models import Cluster, LoadTest, Source, TopicHealth
 from lag.models import ConsumerGroup
 from lag.verdicts import Verdict
 from ops_portal.lib.problems import STATUS_OF
@@ -302,7 +302,13 @@ def test_every_answer_fits_the_openapi_document(site: Site, get: Any) -> None:
         "/api/v1/clusters/{cluster}/groups/{group}/history": "/api/v1/clusters/north/groups/ng-audit/history?from=-5m",
         "/api/v1/clusters/{cluster}/groups/{group}/events": "/api/v1/clusters/north/groups/ng-solo/events",
         "/api/v1/views/{view}": "/api/v1/views/lag.board?cluster=north",
+        "/api/v1/clusters/{cluster}/health/{signal}/history": "/api/v1/clusters/north/health/brokers_down/history",
+        "/api/v1/clusters/{cluster}/topics/{topic}": "/api/v1/clusters/north/topics/measured",
+        "/api/v1/load-tests/{load_test}": f"/api/v1/load-tests/{LoadTest.objects.earliest('pk').pk}",
     }
+    TopicHealth.objects.create(
+        cluster=Cluster.objects.get(name="north"), name="measured", partitions=1, layout=[[0, 1, [1], [1]]]
+    )
     checked = 0
     for path, methods in document["paths"].items():
         answer = methods.get("get", {}).get("responses", {}).get("200", {}).get("content", {}).get("application/json")
