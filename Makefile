@@ -20,7 +20,7 @@ demo: .venv/.demo node_modules/.done ## the portal with a real three-broker Kafk
 run: .venv/.base node_modules/.done ## the portal on its embedded services, for a Kafka of your own
 	@exec $(MANAGE) run $(if $(KAFKA),--kafka '$(KAFKA)') $(if $(PROMETHEUS),--prometheus '$(PROMETHEUS)')
 
-test: .venv/.dev node_modules/.done ## all tests: on a real PostgreSQL, Valkey, Kafka and Chromium
+test: .venv/.dev .venv/.demo node_modules/.done ## all tests: on a real PostgreSQL, Valkey, Kafka and Chromium
 	@sh deploy/bootstrap/system.sh --try java:default-jre-headless mvn:maven chromium:chromium
 	@sh deploy/bootstrap/monitoring.sh
 	pytest -n $(WORKERS) --dist loadgroup $(ARGS)
@@ -51,7 +51,7 @@ clean: ## remove caches; data (var/), .venv and node_modules stay
 	@touch $@
 
 .venv/.demo: .venv/.base requirements/demo.txt
-	@sh deploy/bootstrap/python.sh demo && touch $@ || echo "The demo goes on without them."
+	@sh deploy/bootstrap/python.sh demo && touch $@ || echo "It goes on without a newer Java: no schema registry where the system has none."
 
 .venv/.dev: .venv/.base requirements/dev.txt
 	@sh deploy/bootstrap/python.sh dev
