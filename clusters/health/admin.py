@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from clusters.health.events import NAMED, Event, changes
 from clusters.health.judge import CLUSTER, Reading
 from clusters.health.states import HealthEventKind
 from clusters.ports import Metadata, PartitionMeta
 
 FORGET_SECONDS = 600.0  # a broker without replicas that left was taken out of service
-NAMED = 5
 
 
 @dataclass(slots=True)
@@ -31,17 +31,6 @@ class KnownBroker:
     @property
     def address(self) -> str:
         return f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened to a cluster between two readings."""
-
-    kind: HealthEventKind
-    text: str
-    broker: int | None = None
-    topic: str | None = None
-    count: int = 1
 
 
 @dataclass(slots=True)
@@ -121,9 +110,10 @@ def understood(
     events = _remember_brokers(metadata, memory, racks, refusals, tally.replicas, now)
     down = {known.id: known for known in memory.brokers.values() if known.down_since is not None}
     brokers = _brokers(memory, tally, refusals, alive)
-    events += _changes(memory.topics, metadata, topics, memory)
+    moving = sum(topic.reassigning for topic in topics.values())
+    events += changes(memory.topics, metadata, moved_before=memory.reassigning, moving=moving)
     memory.topics = {name: topic.partitions for name, topic in metadata.topics.items()}
-    memory.reassigning = sum(topic.reassigning for topic in topics.values())
+    memory.reassigning = moving
     readings = {
         "brokers_down": brokers_down(memory, refusals),
         "quorum_reachable": reachable,
@@ -330,83 +320,3 @@ def _reachable(asked: Mapping[str, str], *, of_brokers: bool) -> Reading:
     what = "brokers that the metadata names, as no controllers are configured" if of_brokers else "controllers"
     note = f"{len(asked) - len(bad)} of {len(asked)} {what}.{' ' + '; '.join(bad[:NAMED]) + '.' if bad else ''}"
     return Reading({CLUSTER: (len(asked) - len(bad)) / len(asked)}, note=note)
-
-
-# --- events --------------------------------------------------------------------------------------------------------------
-def _changes(
-    before: Mapping[str, tuple[PartitionMeta, ...]] | None,
-    metadata: Metadata,
-    topics: Mapping[str, TopicCounts],
-    memory: AdminMemory,
-) -> list[Event]:
-    """What changed since the last reading of this worker, folded by broker."""
-    if before is None:
-        return []
-    events = [
-        Event(HealthEventKind.TOPIC_CREATED, f"Topic {name} with {len(topic.partitions)} partitions.", topic=name)
-        for name, topic in metadata.topics.items()
-        if name not in before
-    ]
-    if not metadata.errors:
-        events += [
-            Event(HealthEventKind.TOPIC_DELETED, f"Topic {name} is gone.", topic=name)
-            for name in before
-            if name not in metadata.topics
-        ]
-    moved: dict[int, Counter[int]] = {}
-    left, joined, offline, online = Counter[int](), Counter[int](), 0, 0
-    for name, topic in metadata.topics.items():
-        old = before.get(name)
-        if old is None or old == topic.partitions:
-            continue
-        was = {one.partition: one for one in old}
-        for one in topic.partitions:
-            then = was.get(one.partition)
-            if then is None or then == one:
-                continue
-            if then.leader is not None and one.leader is None:
-                offline += 1
-            elif then.leader is None and one.leader is not None:
-                online += 1
-            elif then.leader != one.leader and then.leader is not None and one.leader is not None:
-                moved.setdefault(then.leader, Counter())[one.leader] += 1
-            left.update(set(then.in_sync).difference(one.in_sync))
-            joined.update(set(one.in_sync).difference(then.in_sync))
-    for broker, to in sorted(moved.items()):
-        where = ", ".join(str(target) for target, _ in to.most_common(NAMED))
-        text = f"{to.total():,} partitions moved their leader from broker {broker} to {where}."
-        events.append(Event(HealthEventKind.LEADERS_MOVED, text, broker, count=to.total()))
-    events += [
-        Event(
-            HealthEventKind.ISR_SHRUNK,
-            f"Broker {broker} fell out of sync in {count:,} partitions.",
-            broker,
-            count=count,
-        )
-        for broker, count in sorted(left.items())
-    ]
-    events += [
-        Event(
-            HealthEventKind.ISR_EXPANDED,
-            f"Broker {broker} is in sync again in {count:,} partitions.",
-            broker,
-            count=count,
-        )
-        for broker, count in sorted(joined.items())
-    ]
-    if offline:
-        events.append(
-            Event(HealthEventKind.PARTITIONS_OFFLINE, f"{offline:,} partitions lost their leader.", count=offline)
-        )
-    if online:
-        events.append(
-            Event(HealthEventKind.PARTITIONS_ONLINE, f"{online:,} partitions have a leader again.", count=online)
-        )
-    moving = sum(topic.reassigning for topic in topics.values())
-    if moving and not memory.reassigning:
-        events.append(
-            Event(HealthEventKind.REASSIGNMENT_STARTED, f"{moving:,} partitions are being moved.", count=moving)
-        )
-    elif memory.reassigning and not moving:
-        events.append(Event(HealthEventKind.REASSIGNMENT_ENDED, "No partition is being moved any more."))
-    return events

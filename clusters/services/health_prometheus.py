@@ -10,7 +10,7 @@ from django.db import transaction
 
 from clusters.gateways.prometheus import Answered, Prometheus, PrometheusFailed, Sample
 from clusters.health import metrics
-from clusters.health.admin import Event
+from clusters.health.events import Event
 from clusters.health.judge import Reading
 from clusters.health.metrics import Instances, Known
 from clusters.health.performance import BROKER_QUERIES, CLUSTER_QUERIES, TOPIC_QUERIES, broker_figures, performance_of

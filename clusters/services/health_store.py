@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import connection
 
-from clusters.health.admin import Event
+from clusters.health.events import Event
 from clusters.health.join import Joined, Verdict, joined, verdict_of
 from clusters.health.judge import Judged, Reading, judge
 from clusters.health.slo import BUCKET_SECONDS
