@@ -16,6 +16,7 @@ from accounts.policies import may
 from accounts.roles import Right, Role
 
 THEMES = ("auto", "light", "dark")
+AT_BOTTOM = 4  # beside search and the menu
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Place:
     icon: str
     url_name: str
     right: Right | None = None
-    at_bottom: int = 0  # 1-4: position in the bar of narrow screens; 0 = not there
+    at_bottom: int = 0  # rank in the bar of narrow screens, which holds the first four that one may see; 0 = never
     also: tuple[str, ...] = ()  # namespaced URL names that belong to the same place
     key: str = ""  # the letter that leads there after g
 
@@ -34,15 +35,15 @@ class Place:
 PLACES = (
     Place("Overview", "home", "home", at_bottom=1, key="h"),
     Place("Lag", "board", "lag:board", Right.SEE_LAG, 2, ("lag:group",), "b"),
-    Place("Topics", "topic", "lag:topics", Right.SEE_LAG, 3, ("lag:topic",), "t"),
-    Place("Events", "activity", "lag:events", Right.SEE_LAG, 4, key="e"),
+    Place("Topics", "topic", "lag:topics", Right.SEE_LAG, 5, ("lag:topic",), "t"),
+    Place("Events", "activity", "lag:events", Right.SEE_LAG, 6, key="e"),
     Place("SLOs", "slo", "lag:slos", Right.SEE_LAG, 0, ("lag:slo",)),
+    Place("Brokers", "cluster", "clusters:health", Right.SEE_CLUSTERS, 3, ("clusters:health",), "k"),
+    Place("Targets", "gauge", "clusters:targets", Right.SEE_CLUSTERS),
     Place("Certificates", "certificate", "clusters:certificates", Right.SEE_LAG, 0, ("clusters:certificate",), "c"),
-    Place("Brokers", "cluster", "clusters:health", Right.SEE_CLUSTERS, 0, ("clusters:health",), "k"),
-    Place("Targets", "chart", "clusters:targets", Right.SEE_CLUSTERS),
-    Place("Rejections", "ban", "clusters:rejections", Right.SEE_LAG, 0, ("clusters:rejection",), "r"),
+    Place("Rejections", "ban", "clusters:rejections", Right.SEE_LAG, 4, ("clusters:rejection",), "r"),
     Place("Schemas", "schema", "clusters:schemas", Right.SEE_LAG, 0, ("clusters:schema",)),
-    Place("Load tests", "chart", "clusters:load-tests", Right.SEE_CLUSTERS, 0, ("clusters:load-test",)),
+    Place("Load tests", "load-test", "clusters:load-tests", Right.SEE_CLUSTERS, 0, ("clusters:load-test",)),
     Place("Findings", "finding", "clusters:findings", Right.SEE_FINDINGS, key="f"),
     Place("Clients", "client", "lag:clients", Right.SEE_CLIENTS, 0, ("lag:client",)),
     Place("Sources", "source", "clusters:sources", Right.SEE_SOURCES, 0, ("clusters:source",), "s"),
@@ -108,7 +109,7 @@ def _places(request: HttpRequest) -> dict[str, Any]:
     return {
         "rail": place_entries(PLACES, request),
         "rail_user": _entries(USER_PLACES, request),
-        "bottom_bar": place_entries(bar, request),
+        "bottom_bar": place_entries(bar, request)[:AT_BOTTOM],
         "search_url": _reverse("search"),
         "sign_out_url": _reverse("accounts:sign-out"),
     }
