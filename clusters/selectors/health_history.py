@@ -30,6 +30,16 @@ SELECT floor(extract(epoch FROM at) / %(step)s)::bigint AS number, min(low), max
 FROM clusters_healthminute WHERE cluster_id = %(cluster)s AND signal = %(signal)s AND at >= %(start)s AND at < %(end)s
 GROUP BY number
 """
+# Hours are written when they are over; the last day comes from its minutes beside them, which say nothing else.
+_HOUR: LiteralString = """
+SELECT floor(extract(epoch FROM at) / %(step)s)::bigint AS number, min(low), max(high), max(state) FROM (
+    SELECT at, low, high, state FROM clusters_healthhour
+    WHERE cluster_id = %(cluster)s AND signal = %(signal)s AND at >= %(first)s AND at < %(end)s
+    UNION ALL
+    SELECT at, low, high, state FROM clusters_healthminute
+    WHERE cluster_id = %(cluster)s AND signal = %(signal)s AND at >= %(yesterday)s AND at < %(end)s
+) AS found GROUP BY number
+"""
 
 
 class BadRange(ValueError):
@@ -59,16 +69,26 @@ def signal_history(
     if step is not None and step <= 0:
         raise BadRange("the step must be positive")
     now = as_datetime(database_clock().now())
-    raw = now - start <= timedelta(hours=settings.HISTORY_RAW_HOURS)
-    least = max(step or 5, (end - start).total_seconds() / (MOST_POINTS - 1), 5 if raw else 60)
+    least = max(step or 5, (end - start).total_seconds() / (MOST_POINTS - 1), _finest(now - start))
     chosen = next((known for known in STEPS if known >= least), ceil(least / 86400) * 86400)
-    use_raw = raw and chosen < 60
-    params = {"cluster": cluster.pk, "signal": signal.id, "step": chosen, "start": start, "end": end}
-    found = {row[0]: row[1:] for row in ran(_RAW if use_raw else _MINUTE, params)}
     numbers = range(int(start.timestamp() // chosen), ceil(end.timestamp() / chosen))
+    first = as_datetime(float(numbers[0] * chosen))
+    params = {
+        "cluster": cluster.pk, "signal": signal.id, "step": chosen, "start": start, "end": end, "first": first,
+        "yesterday": max(first, now - timedelta(days=1)),
+    }  # fmt: skip
+    query = _RAW if chosen < 60 else _MINUTE if chosen < 3600 else _HOUR
+    found = {row[0]: row[1:] for row in ran(query, params)}
     return SignalHistory(
         chosen, COLUMNS, tuple(_point(number * chosen, found.get(number), signal) for number in numbers)
     )
+
+
+def _finest(age: timedelta) -> float:
+    """Seconds of the finest level that is kept for so long."""
+    if age <= timedelta(hours=settings.HISTORY_RAW_HOURS):
+        return 5
+    return 60 if age <= timedelta(days=settings.HISTORY_MINUTE_DAYS) else 3600
 
 
 def _point(
