@@ -21,7 +21,7 @@ run: .venv/.base node_modules/.done ## the portal on its embedded services, for 
 	@exec $(MANAGE) run $(if $(KAFKA),--kafka '$(KAFKA)') $(if $(PROMETHEUS),--prometheus '$(PROMETHEUS)')
 
 test: .venv/.dev .venv/.demo node_modules/.done ## all tests: on a real PostgreSQL, Valkey, Kafka and Chromium
-	@sh deploy/bootstrap/system.sh --try java:default-jre-headless mvn:maven chromium:chromium
+	@sh deploy/bootstrap/system.sh --try java:default-jre-headless mvn:maven chromium:chromium openssl:openssl
 	@sh deploy/bootstrap/monitoring.sh
 	pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 

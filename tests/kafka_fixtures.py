@@ -22,6 +22,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from ops_portal.lib.kafka_runner import KafkaCluster, KafkaUnavailable, free_ports, kafka_home
 from ops_portal.lib.processes import wait_until
+from tests.programs import lacking
 
 ROOT = Path(__file__).resolve().parents[1]
 KAFKA_VAR = ROOT / "var"  # Maven's repository and the jars outlive a run; nothing of a test lies there
@@ -47,10 +48,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def unavailable(reason: str) -> None:
-    """Skip, or fail where a skipped Kafka test would hide a broken build."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"Kafka is needed with CI=true: {reason}")
-    pytest.skip(reason)
+    """Skip, or fail with CI=true."""
+    lacking(f"Kafka ({reason})")
 
 
 @pytest.fixture(scope="session")

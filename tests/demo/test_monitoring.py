@@ -1,7 +1,6 @@
 """The demo's Prometheus, Alertmanager and node_exporter: with the programs, without them, and on ports that are taken."""
 
 import json
-import os
 import shutil
 import signal
 import socket
@@ -17,6 +16,7 @@ from ops_portal.demo import monitoring
 from ops_portal.demo.monitoring import Monitoring, Program
 from ops_portal.lib.kafka_runner import free_ports
 from ops_portal.lib.processes import end_all, spawn, wait_until
+from tests.programs import lacking, program
 
 PROGRAMS = (monitoring.PROMETHEUS, monitoring.ALERTMANAGER, monitoring.NODE)
 PORTAL = "http://127.0.0.1:8000"
@@ -119,9 +119,7 @@ def running(var: Path, said: list[str]) -> Iterator[Monitoring]:
     """The real programs, with brokers and a portal that are not there."""
     missing = [program.package for program in PROGRAMS if program.path is None]
     if missing:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"needed with CI=true: {', '.join(missing)}")
-        pytest.skip(f"not on this machine: {', '.join(missing)}")
+        lacking(f"install {', '.join(missing)}")
     ports = free_ports(6)
     found = Monitoring(var / "kafka" / "agent.jar", ports[:3], ports[3], ports[4], ports[5])
     children = monitoring.children(found, var, portal_address=f"http://127.0.0.1:{free_ports(1)[0]}")
@@ -159,9 +157,7 @@ def test_prometheus_takes_its_settings_scrapes_and_tells_alertmanager(running: M
 
 
 def test_promtool_takes_the_settings(var: Path, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not on this machine")
+    promtool = program("promtool", "prometheus")
     without(monkeypatch)
     monitoring.children(settle(var, said), var, portal_address=PORTAL)
     path = var / "demo" / "monitoring" / "prometheus.yml"

@@ -14,6 +14,7 @@ from ops_portal.demo.registry import RegistryUnavailable
 from ops_portal.lib.kafka_runner import free_ports
 from ops_portal.lib.processes import wait_until
 from tests.kafka_fixtures import KAFKA_VAR
+from tests.programs import lacking
 
 
 class Line:
@@ -134,7 +135,7 @@ def test_the_real_registry_refuses_what_breaks_compatibility_and_writes_it_down(
     try:
         found = registry.fetch(KAFKA_VAR)
     except RegistryUnavailable as reason:
-        pytest.skip(str(reason))
+        lacking(str(reason))
     port, management = free_ports(2)
     url = f"http://127.0.0.1:{port}"
     log = tmp_path / "access.log"

@@ -3,7 +3,6 @@
 promtool comes with Prometheus; without it its tests are skipped, with CI=true they fail.
 """
 
-import os
 import re
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ from tests.deploy import alert_rules
 from tests.deploy.alert_rules import Rule, cases, seconds
 from tests.deploy.expected_series import expected
 from tests.deploy.jmx_replay import readings
+from tests.programs import program
 
 ALERTS = [rule for rule in alert_rules.rules() if rule.alert]
 SEVERITIES = {"info", "warning", "critical"}
@@ -36,12 +36,7 @@ _EXPORTED = {
 
 @pytest.fixture(scope="module")
 def promtool() -> str:
-    found = shutil.which("promtool")
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("promtool is needed with CI=true: install the package prometheus")
-        pytest.skip("promtool is not on this machine: install the package prometheus")
-    return found
+    return program("promtool", "prometheus")
 
 
 @pytest.mark.parametrize("path", alert_rules.FILES, ids=lambda path: path.name)

@@ -1,7 +1,6 @@
 """Certificates out of every form of file; what cannot be read says why, and nothing that comes in makes the reader fall over."""
 
 import base64
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from clusters.chains import LARGEST_BUNDLE, NotACertificate, Reason, Unreadable,
 from clusters.chains.facts import Certificate
 from clusters.chains.parse import MOST_ROUNDS
 from tests.clusters.certificates.make import authority, leaf, root
+from tests.programs import program
 
 TOP = root()
 LOW = authority(TOP)
@@ -123,8 +123,7 @@ def test_a_pkcs12_that_asks_for_endless_work_is_refused_unopened() -> None:
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Stores that Java's own tool made."""
-    if shutil.which("keytool") is None:
-        pytest.skip("there is no keytool")
+    keytool = program("keytool", "default-jre-headless")
     place = tmp_path_factory.mktemp("stores")
     made = {}
     (place / "all.p12").write_bytes(sealed(PASSWORD))
@@ -132,11 +131,11 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
         common = ["-storepass", PASSWORD, "-storetype", form, "-keystore", f"trust.{form}", "-noprompt"]
         for number, one in enumerate(ALL):
             (place / f"{number}.pem").write_bytes(one.pem)
-            command = ["keytool", "-importcert", "-file", f"{number}.pem", "-alias", f"c{number}", *common]
+            command = [keytool, "-importcert", "-file", f"{number}.pem", "-alias", f"c{number}", *common]
             subprocess.run(command, cwd=place, check=True, capture_output=True, timeout=60)
         made[f"trust.{form}"] = (place / f"trust.{form}").read_bytes()
     command = [
-        "keytool",
+        keytool,
         "-importkeystore",
         "-srckeystore",
         "all.p12",
