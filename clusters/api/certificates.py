@@ -10,6 +10,7 @@ from pydantic import ConfigDict
 
 from accounts.guards import operation
 from accounts.models import Client
+from accounts.policies import scope_of
 from accounts.roles import Right
 from accounts.selectors import clients_visible
 from clusters import exports, selectors
@@ -78,8 +79,12 @@ class RotationItem(Contract):
     new_serial: str
     same_key: bool | None = Field(description="True: renewed, not rotated.")
     days_early: float | None
-    healthy: bool | None = Field(description="Null: nothing was measured meanwhile.")
-    health: list[dict[str, Any]]
+    healthy: bool | None = Field(
+        description="No partition was offline, and nothing was worse than in as long a time before. Null: nothing was measured."
+    )
+    health: list[dict[str, Any]] = Field(
+        description="name, text, good (bool or null), and the highest value `during` and `before` in `unit`."
+    )
 
 
 class KeyItem(Contract):
@@ -214,8 +219,12 @@ def key_enter(request: HttpRequest, cluster: str) -> HttpResponse:
 
 
 def _cluster(request: HttpRequest, name: str) -> Cluster:
+    """The cluster; whoever sees some clients only learns of one by what is theirs there, else it is as good as absent."""
     found = selectors.cluster_named(request.user, name)
     if found is None:
+        raise Problem("not_found")
+    user = request.user
+    if not scope_of(user).everything and not reads.certificates(user, name) and not reads.keys(user, name):
         raise Problem("not_found")
     return found
 

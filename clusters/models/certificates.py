@@ -187,8 +187,10 @@ class Rotation(models.Model):
     new_not_after = models.DateTimeField(null=True)
     same_key = models.BooleanField(null=True)  # renewed, not rotated
     days_early = models.FloatField(null=True)  # that the old one had left
-    healthy = models.BooleanField(null=True)  # null = nothing was measured in the window
-    health = models.JSONField(default=list)  # [{"name", "text", "good": bool|null}] of the window
+    healthy = models.BooleanField(null=True)  # nothing offline, nothing worse than before; null = nothing was measured
+    health = models.JSONField(
+        default=list
+    )  # [{"name", "text", "good": bool|null, "during", "before", "unit"}] of the window
 
     class Meta:
         constraints: ClassVar = [
@@ -198,6 +200,12 @@ class Rotation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.place}: {self.old_serial} -> {self.new_serial}"
+
+    @property
+    def harmed(self) -> str:
+        """What the window showed: "" = no harm, `offline` = partitions were, `worse` = something was worse than before."""
+        bad = {figure["name"] for figure in self.health if figure["good"] is False}
+        return "offline" if "offline_partitions" in bad else "worse" if bad else ""
 
 
 class ServiceKey(models.Model):

@@ -153,7 +153,8 @@ def test_the_log_says_whether_the_cluster_stayed_healthy(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(window, "_readers", {})
-    window.register("lag", lambda cluster, begins, ends: [window.Figure("lag", "worst lag 3 s", good=begins <= ends)])
+    calm = window.Figure("lag", "lag up to 3 s, 2 s before", good=True, during=3, before=2, unit="seconds")
+    window.register("lag", lambda cluster, span: [calm] if span.before < span.begins < span.ends else [])
     context = context_of([world.leaf(), world.low], tmp_path)
     with serving(context) as port:
         world.kafka.ports = {1: port}
@@ -161,7 +162,10 @@ def test_the_log_says_whether_the_cluster_stayed_healthy(
         context.load_cert_chain(_chain_file([world.leaf(), world.low], tmp_path))
         world.poll()
     line = Rotation.objects.get()
-    assert (line.healthy, line.health) == (True, [{"name": "lag", "text": "worst lag 3 s", "good": True}])
+    assert (line.healthy, line.harmed) == (True, "")
+    assert line.health == [
+        {"name": "lag", "text": "lag up to 3 s, 2 s before", "good": True, "during": 3, "before": 2, "unit": "seconds"}
+    ]
 
 
 def test_a_renewal_with_the_old_key_is_called_that(world: World, tmp_path: Path) -> None:
