@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 
 from clusters import properties
-from clusters.models import Cluster
+from clusters.models import Cluster, SchemaRegistry
 from clusters.properties import Properties, PropertiesRefused
 from clusters.services import Filters
+from clusters.services.schemas import RegistrySettings, registry_settings
 
 _LINES = forms.Textarea(attrs={"rows": 3, "spellcheck": "false"})
 _FILTERS = ("group_allow", "group_deny", "topic_allow", "topic_deny")
@@ -36,6 +38,26 @@ class ClusterForm(forms.Form):
     )
     forget_secrets = forms.BooleanField(label="Forget the secrets stored so far", required=False)
     prometheus_url = forms.CharField(label="Prometheus address", max_length=500, required=False)
+    registry_url = forms.CharField(
+        label="Schema registry address",
+        max_length=500,
+        required=False,
+        help_text="One with the API of Confluent: theirs, Karapace, or the server of Apicurio. Empty means none.",
+    )
+    registry_username = forms.CharField(
+        label="User name at the registry",
+        max_length=200,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        help_text="Stored encrypted, never shown again; empty keeps what is stored for this server.",
+    )
+    registry_password = forms.CharField(
+        label="Password at the registry",
+        max_length=1000,
+        required=False,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}, render_value=True),
+    )
     controllers = forms.CharField(
         label="Controllers", max_length=1000, required=False, help_text="host:port of KRaft controllers, if reachable"
     )
@@ -48,8 +70,13 @@ class ClusterForm(forms.Form):
     )
     topic_deny = forms.CharField(label="Topics to leave out", required=False, widget=_LINES)
 
+    def __init__(self, data: Any = None, *, cluster: Cluster | None = None, **options: Any) -> None:
+        super().__init__(data, **options)
+        self.cluster = cluster
+
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
+        data["registry"] = self._registry(data)
         try:
             pairs = properties.parse_file(data.get("plain", "")) | properties.parse_file(data.get("secret", ""))
             data["properties"] = properties.check(pairs)
@@ -70,6 +97,22 @@ class ClusterForm(forms.Form):
             "filters": Filters(**{name: tuple(data[name].splitlines()) for name in _FILTERS}),
         }
 
+    def registry(self) -> RegistrySettings | None:
+        """What is wanted of a schema registry; None = the cluster has none."""
+        found: RegistrySettings | None = self.cleaned_data["registry"]
+        return found
+
+    def _registry(self, data: dict[str, Any]) -> RegistrySettings | None:
+        given = {name: data.get(f"registry_{name}", "") for name in ("url", "username", "password")}
+        if not any(given.values()):
+            return None
+        try:
+            return registry_settings(cluster=self.cluster, keep_secrets=not data.get("forget_secrets", False), **given)
+        except ValidationError as error:
+            for name, texts in error.message_dict.items():
+                self.add_error(f"registry_{name}", texts)
+            return None
+
 
 class NewClusterForm(ClusterForm):
     name = forms.CharField(
@@ -87,12 +130,13 @@ class SourceForm(forms.Form):
     enabled = forms.BooleanField(label="Read it", required=False)
 
 
-def initial_of(cluster: Cluster) -> dict[str, str]:
-    """A cluster as its form shows it."""
+def initial_of(cluster: Cluster, registry: SchemaRegistry | None) -> dict[str, str]:
+    """A cluster and its schema registry as their form shows them."""
     return {
         "bootstrap": cluster.bootstrap,
         "plain": _as_lines(cluster.properties),
         "prometheus_url": cluster.prometheus_url,
+        "registry_url": registry.url if registry else "",
         "controllers": cluster.controllers,
         **{name: "\n".join(getattr(cluster, name)) for name in _FILTERS},
     }

@@ -91,6 +91,11 @@ def registries(user: Person) -> list[SchemaRegistry]:
     return list(rows.order_by("cluster__name"))
 
 
+def registry_of(user: Person, cluster: Cluster) -> SchemaRegistry | None:
+    """The registry of one cluster, for people who see clusters."""
+    return next((row for row in registries(user) if row.cluster_id == cluster.pk), None)
+
+
 def clusters_of_subject(user: Person, subject: str) -> list[Cluster]:
     """Clusters with a registry where somebody may ask about a subject, whether it exists or not: it is an own client's."""
     scope = scope_of(user)

@@ -1,7 +1,8 @@
 """Schema registries: setting one, reading its subjects, and checking a schema before it is registered."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -13,7 +14,7 @@ from accounts.services import audit_record
 from clusters import secrets, sources
 from clusters.gateways import prometheus
 from clusters.gateways.registry import Checked, Registry, RegistryFailed, Version
-from clusters.models import Cluster, SchemaOffer, SchemaRegistry, SchemaSubject
+from clusters.models import Cluster, SchemaOffer, SchemaRegistry, SchemaSubject, Source
 from clusters.ports import EntityError, GatewayFailed
 from clusters.rejections.difference import Difference, difference, registry_words
 from clusters.secrets import SecretUnreadable
@@ -26,6 +27,7 @@ from ops_portal.lib.resilience import Deadline, DeadlinePassed
 TABLE = SchemaRegistry._meta.db_table
 KIND = "schemas"
 CHECK_SECONDS = 15.0
+TEST_SECONDS = 8.0
 READ_PER_RUN = 150  # subjects whose text and mode are read in one run, those read longest ago first
 SCHEMA_TYPES = ("AVRO", "JSON", "PROTOBUF")
 
@@ -45,33 +47,113 @@ class CheckResult:
     found: Difference | None
 
 
-@transaction.atomic(durable=True)
-def registry_set(
-    *, cluster: Cluster, url: str, username: str = "", password: str = "", acting_user: User | None
-) -> SchemaRegistry:
-    """Name the registry of a cluster, or change it. Raises ValidationError."""
+@dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """An address in its stored form, and user name and password, both or neither."""
+
+    url: str
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryTest:
+    """What a registry answered. Without an answer `message` says why; `problems` are sentences although it answers."""
+
+    ok: bool
+    message: str
+    problems: tuple[str, ...] = ()
+
+
+def registry_settings(
+    *, cluster: Cluster | None, url: str, username: str = "", password: str = "", keep_secrets: bool = False
+) -> RegistrySettings:
+    """What a person typed, checked. Raises ValidationError by field: url, username, password.
+
+    With `keep_secrets` stored ones fill what is left empty, but only for the server that they were entered for: whoever
+    changes the address does not get to send them elsewhere.
+    """
     try:
         url = prometheus.check_url(url)
     except ValueError as error:
-        raise ValidationError(
-            {"url": [str(error).replace("http://prometheus.example:9090", "http://registry.example:8081")]}
-        ) from error
-    before = SchemaRegistry.objects.filter(cluster=cluster).first()
-    registry, _ = SchemaRegistry.objects.update_or_create(cluster=cluster, defaults={"url": url})
-    texts = {"username": username, "password": password} if username else {}
-    registry.secrets = secrets.seal_all(texts, table=TABLE, pk=registry.pk)
+        said = str(error).replace("http://prometheus.example:9090", "http://registry.example:8081")
+        raise ValidationError({"url": [said]}) from error
+    row = SchemaRegistry.objects.filter(cluster=cluster).first() if cluster is not None and keep_secrets else None
+    here = row is not None and _server(row.url) == _server(url)
+    stored = _opened(row) if row is not None and here and not (username and password) else {}
+    if not username and not password:
+        return RegistrySettings(url, stored)
+    if not username:
+        raise ValidationError({"username": ["A password needs its user name."]})
+    if not password and stored.get("username") != username:
+        raise ValidationError({"password": ["Type the password of this user name."]})
+    return RegistrySettings(url, {"username": username, "password": password or stored["password"]})
+
+
+@transaction.atomic(durable=True)
+def registry_set(
+    *,
+    cluster: Cluster,
+    url: str,
+    username: str = "",
+    password: str = "",
+    acting_user: User | None,
+) -> SchemaRegistry:
+    """Name the registry of a cluster, or change it; nothing happens where nothing changes. Raises ValidationError."""
+    wanted = registry_settings(cluster=cluster, url=url, username=username, password=password)
+    before = SchemaRegistry.objects.select_for_update().filter(cluster=cluster).first()
+    if before is not None and before.url == wanted.url and _same_secrets(before, wanted):
+        return before
+    registry, _ = SchemaRegistry.objects.update_or_create(cluster=cluster, defaults={"url": wanted.url})
+    registry.secrets = secrets.seal_all(wanted.secrets, table=TABLE, pk=registry.pk)
     registry.save(update_fields=["secrets"])
-    if before is not None and before.url != url:
+    if before is not None and before.url != wanted.url:
         registry.subjects.update(gone_at=Now())
     audit_record(
         action="clusters.registry_set",
-        entity=f"schema registry of {cluster.name}",
-        before={"url": before.url, "secrets": sorted(before.secrets)} if before else None,
-        after={"url": url, "secrets": sorted(registry.secrets)},
+        entity=_entity(cluster),
+        before=_shown(before) if before else None,
+        after=_shown(registry),
         acting_user=acting_user,
     )
     sources_ensure(cluster=cluster)
+    # What the old settings led to says nothing about the new ones.
+    Source.objects.filter(cluster=cluster, kind=KIND).update(
+        breaker_state="closed", breaker_outcomes="", breaker_probe_at=None
+    )
     return registry
+
+
+@transaction.atomic(durable=True)
+def registry_remove(*, cluster: Cluster, acting_user: User | None) -> None:
+    """Read no registry for this cluster any more: its secrets and what was read of it go, refusals stay."""
+    registry = SchemaRegistry.objects.select_for_update().filter(cluster=cluster).first()
+    if registry is None:
+        return
+    audit_record(
+        action="clusters.registry_removed",
+        entity=_entity(cluster),
+        before=_shown(registry),
+        after=None,
+        acting_user=acting_user,
+    )
+    Source.objects.filter(cluster=cluster, kind=KIND).delete()
+    registry.delete()
+
+
+def registry_test(*, wanted: RegistrySettings, seconds: float = TEST_SECONDS) -> RegistryTest:
+    """Does a registry answer under these settings? Changes nothing."""
+    registry = _registry(wanted.url, wanted.secrets, Deadline.after(seconds))
+    try:
+        count = len(registry.subjects())
+        default = registry.default_compatibility()
+    except DeadlinePassed:
+        return RegistryTest(False, f"{wanted.url} did not answer within {seconds:g} s.")
+    except RegistryFailed as failure:
+        return RegistryTest(False, failure.message)
+    problems = (
+        ("Its default is NONE: subjects without a rule of their own take any schema.",) if default == "NONE" else ()
+    )
+    return RegistryTest(True, f"{count} subject{'s' if count != 1 else ''}, {default} by default.", problems)
 
 
 def registry_connect(registry: SchemaRegistry, deadline: Deadline) -> Registry:
@@ -80,9 +162,7 @@ def registry_connect(registry: SchemaRegistry, deadline: Deadline) -> Registry:
         texts = secrets.unseal_all(registry.secrets, table=TABLE, pk=registry.pk)
     except SecretUnreadable as error:
         raise RegistryFailed("secrets", str(error)) from error
-    return Registry(
-        registry.url, deadline, username=texts.get("username", ""), password=texts.get("password", "")
-    )  # fmt: skip
+    return _registry(registry.url, texts, deadline)
 
 
 def has_registry(cluster: Cluster) -> bool:
@@ -220,3 +300,36 @@ def subject_owners_apply() -> int:
 def register_source() -> None:
     """Called once, in `apps.ready`."""
     sources.register(KIND, poll_schemas, lambda: 60, applies=has_registry)
+
+
+def _registry(url: str, texts: dict[str, str], deadline: Deadline) -> Registry:
+    return Registry(url, deadline, username=texts.get("username", ""), password=texts.get("password", ""))
+
+
+def _opened(registry: SchemaRegistry) -> dict[str, str]:
+    try:
+        return secrets.unseal_all(registry.secrets, table=TABLE, pk=registry.pk)
+    except SecretUnreadable as error:
+        said = f"The stored user name and password cannot be read: {error}. Type both anew."
+        raise ValidationError({"password": [said]}) from error
+
+
+def _same_secrets(registry: SchemaRegistry, wanted: RegistrySettings) -> bool:
+    try:
+        return secrets.unseal_all(registry.secrets, table=TABLE, pk=registry.pk) == wanted.secrets
+    except SecretUnreadable:
+        return False
+
+
+def _server(url: str) -> tuple[str, str, int]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _entity(cluster: Cluster) -> str:
+    return f"schema registry of {cluster.name}"
+
+
+def _shown(registry: SchemaRegistry) -> dict[str, Any]:
+    """What audit may hold: of secrets only which are set."""
+    return {"url": registry.url, "secrets": sorted(registry.secrets)}
