@@ -10,6 +10,7 @@ from django.urls import reverse
 from accounts.policies import Person, may
 from accounts.roles import Right
 from accounts.selectors import clients_visible
+from clusters.selectors.certificates import CertificateRow, nearest_expiry
 from clusters.selectors.health import ClusterVerdict
 from lag import selectors
 from lag.rows import BoardQuery, ClusterSummary
@@ -36,6 +37,8 @@ class Card:
     period: float
     produce_rate: float | None
     health: ClusterVerdict | None = None  # None for who may not see brokers
+    certificate: CertificateRow | None = None  # the next that ends, told with `health`
+    certificates_ended: int = 0
 
     @property
     def panel(self) -> str:
@@ -62,7 +65,8 @@ def card(user: Person, row: ClusterSummary, health: ClusterVerdict | None = None
     red = sum(count["count"] for count in counts if count["tone"] == Tone.CRITICAL)
     period = freshness_of([row.id])[row.id].period_seconds
     rate = cluster_produce_rate(user, cluster) if cluster is not None else None
-    return Card(row, word, tone.value, sentence, counts, red, period, rate, health)
+    certificate, ended = (None, 0) if health is None else nearest_expiry(row.id)
+    return Card(row, word, tone.value, sentence, counts, red, period, rate, health, certificate, ended)
 
 
 def sentence(rows: Iterable[ClusterSummary]) -> str:

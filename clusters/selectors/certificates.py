@@ -415,11 +415,13 @@ def _days(row: Certificate, at: datetime, listener: str) -> tuple[float, float, 
     return left, lifetime, row.cluster.name, listener, row.serial or row.subject, row.kind
 
 
-def nearest_expiry(cluster: Cluster) -> CertificateRow | None:
-    """The certificate of a cluster that ends first, for cards; for whoever has found the cluster."""
-    rows = Certificate.objects.filter(cluster=cluster, removed_at__isnull=True).order_by("not_after")[:1]
-    found = certificate_rows(Certificate.objects.filter(pk__in=[row.pk for row in rows]), at=now())
-    return found[0] if found else None
+def nearest_expiry(cluster_id: int) -> tuple[CertificateRow | None, int]:
+    """The certificate of a cluster that ends next, and how many have ended; for cards, whose caller has checked the right."""
+    at = now()
+    rows = Certificate.objects.filter(cluster_id=cluster_id, removed_at__isnull=True)
+    following = rows.filter(not_after__gt=at).order_by("not_after").values_list("pk", flat=True)[:1]
+    found = certificate_rows(Certificate.objects.filter(pk__in=list(following)), at=at, places=False)
+    return (found[0] if found else None), rows.filter(not_after__lte=at).count()
 
 
 def read_at(cluster: str | None = None) -> datetime | None:

@@ -181,6 +181,7 @@ class ClusterVerdict:
     observed_at: datetime | None
     age_seconds: float | None
     stale: bool
+    under_replicated: float | None = None  # partitions; None while that cannot be told
 
 
 def health_clusters(user: Person) -> list[Cluster]:
@@ -370,10 +371,11 @@ def _age(source: Source, row: SourceRow | None, health: ClusterHealth | None, co
 
 def _line(view: HealthView) -> ClusterVerdict:
     brokers = next(age for age in view.sources if age.source is Source.BROKERS)
+    under_replicated = next((row.value for row in view.signals if row.id == "under_replicated"), None)
     return ClusterVerdict(
         view.cluster, view.cluster_id, view.verdict, view.verdict_since, view.reasons, view.counts,
         view.figures.get("brokers"), view.figures.get("brokers_up"), view.figures.get("partitions"),
-        brokers.observed_at, brokers.age_seconds, brokers.stale,
+        brokers.observed_at, brokers.age_seconds, brokers.stale, under_replicated,
     )  # fmt: skip
 
 
