@@ -1,6 +1,7 @@
 """The source `certificates`: who has which listeners, what they serve, what the files hold, and the judgement of it all.
 
-A listener is probed once per period, and on demand at most once a minute; nothing is dialled that is not in the inventory.
+A run of the source probes a listener once per period at most, and a person once a minute at most; nothing is dialled that is
+not in the inventory.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -46,7 +47,11 @@ def poll_certificates(run: Poll) -> Outcome:
     named, complete = _named(run, errors)
     at = as_datetime(run.clock.now())
     _inventory_store(run.cluster, named, complete, at)
-    listeners = _claimed(TlsListener.objects.filter(cluster=run.cluster, removed_at__isnull=True), at)
+    period_began = as_datetime(
+        at.timestamp() // run.period_seconds * run.period_seconds
+    )  # a late run is not in its slot
+    rows = TlsListener.objects.filter(cluster=run.cluster, removed_at__isnull=True)
+    listeners = _claimed(rows, at, not_since=period_began)
     found = _probed(listeners, Deadline(run.deadline.at - STORE_SECONDS))
     files = read_places(run.cluster)
     observations_store(cluster=run.cluster, found=found, listeners=listeners, files=files, clock=run.clock)
@@ -86,7 +91,8 @@ def listeners_probe(*, listener_ids: Iterable[int]) -> int:
         pk__in=list(listener_ids), removed_at__isnull=True, cluster__removed_at__isnull=True
     )
     clock = database_clock()
-    listeners = _claimed(rows, as_datetime(clock.now()))
+    at = as_datetime(clock.now())
+    listeners = _claimed(rows, at, not_since=at - timedelta(seconds=LEAST_SECONDS))
     found = _probed(listeners, Deadline.after(20))
     for cluster in Cluster.objects.filter(pk__in={one.cluster_id for one in listeners.values()}):
         own = {pk: one for pk, one in listeners.items() if one.cluster_id == cluster.pk}
@@ -150,12 +156,11 @@ def _of_settings(cluster: Cluster) -> list[tuple[str, int]]:
     return [(parts.hostname, parts.port or 443)]
 
 
-def _claimed(rows: QuerySet[TlsListener], at: datetime) -> dict[int, TlsListener]:
-    """Those of the listeners that were not probed within the last minute; nobody else will now."""
-    since = at - timedelta(seconds=LEAST_SECONDS)
+def _claimed(rows: QuerySet[TlsListener], at: datetime, *, not_since: datetime) -> dict[int, TlsListener]:
+    """Those of the listeners that were not probed since then; nobody else will now."""
     found: dict[int, TlsListener] = {}
     for row in rows:
-        free = TlsListener.objects.filter(Q(probed_at__isnull=True) | Q(probed_at__lt=since), pk=row.pk)
+        free = TlsListener.objects.filter(Q(probed_at__isnull=True) | Q(probed_at__lt=not_since), pk=row.pk)
         if free.update(probed_at=at):
             found[row.pk] = row
     return found

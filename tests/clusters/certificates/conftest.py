@@ -13,6 +13,7 @@ from clusters.models import Cluster, TlsListener
 from clusters.ports import Broker, EntityError, GatewayFailed, Metadata, RequestCount
 from clusters.services.certificates.polling import poll_certificates
 from clusters.sources import Outcome, Poll
+from ops_portal.lib.clock import Clock
 from ops_portal.lib.database import database_clock
 from ops_portal.lib.resilience import Deadline
 from tests.clusters.certificates.make import Made, authority, leaf, root
@@ -66,9 +67,13 @@ class World:
     def poll(self) -> Outcome:
         """One run of the source, as if the last were long ago."""
         TlsListener.objects.update(probed_at=None, requested_at=None)
+        return self.run(database_clock(), 900.0)
+
+    def run(self, clock: Clock, period: float) -> Outcome:
+        """One run of the source at that time."""
         connect: Callable[..., Any] = lambda cluster, clock: self.kafka  # noqa: E731
-        clock, deadline = database_clock(), Deadline.after(30)
-        return poll_certificates(Poll(self.cluster, "certificates", 1, 900.0, clock, deadline, connect))
+        slot = int(clock.now() // period)
+        return poll_certificates(Poll(self.cluster, "certificates", slot, period, clock, Deadline.after(30), connect))
 
     def leaf(self, subject: str = "kafka-1", **options: Any) -> Made:
         """A broker's leaf for 127.0.0.1 that is valid now."""
