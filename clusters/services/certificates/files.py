@@ -121,7 +121,7 @@ def _take(cluster: Cluster, row: CertificateFile, read: Read, at: datetime) -> N
     """Put what was read into the row; what cannot be read keeps the certificates of the last good reading."""
     row.error, row.message = read.error, read.message
     if read.bundle is not None:
-        certificates_keep(cluster=cluster, found=read.bundle.certificates, leaf_kinds={}, at=at)
+        certificates_keep(cluster=cluster, found=read.bundle.certificates, at=at)
         fingerprints = [one.fingerprint for one in read.bundle.certificates]
         if row.digest != read.digest:
             row.changed_at = at

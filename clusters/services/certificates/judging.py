@@ -12,7 +12,13 @@ from clusters.expiry import CertificateKind
 from clusters.models import Certificate, CertificateFile, Cluster, TlsAddress
 from clusters.models.certificates import Judged
 from clusters.services.certificates.findings import findings_renew
-from clusters.services.certificates.keep import certificates_keep, facts_by_fingerprint, owners_find, parents_find
+from clusters.services.certificates.keep import (
+    certificates_keep,
+    facts_by_fingerprint,
+    kinds_find,
+    owners_find,
+    parents_find,
+)
 from ops_portal.lib.live import publish
 
 JUDGED = ("verdict", "reason", "failing_link", "links", "fails_at", "fails_with", "remarks")
@@ -33,11 +39,12 @@ def certificates_judge(*, cluster: Cluster, at: datetime) -> None:
     )
     trusted |= {one for file in files if file.trusted for one in file.fingerprints}
     anchors = [facts[one] for one in trusted if one in facts]
+    parents_find(rows, facts)
+    kinds_find(rows, addresses)
     _judge_addresses(addresses, facts, anchors, at, names=_checks_names(cluster))
     _judge_certificates(rows, facts, files, addresses, anchors, at)
     in_use = trusted | {one for file in files for one in file.fingerprints}
     in_use |= {one for address in addresses for one in address.chain}
-    parents_find(rows, facts)
     owners_find(cluster, rows.values())
     for fingerprint, row in rows.items():
         row.removed_at = None if fingerprint in in_use else row.removed_at or at
@@ -59,7 +66,7 @@ def _keep_own_trust(cluster: Cluster, at: datetime) -> set[str]:
         found = parse(text.encode()).certificates
     except Unreadable:
         return set()
-    return set(certificates_keep(cluster=cluster, found=found, leaf_kinds={}, at=at))
+    return set(certificates_keep(cluster=cluster, found=found, at=at))
 
 
 def _checks_names(cluster: Cluster) -> bool:
@@ -89,7 +96,6 @@ def _judge_certificates(
             served.setdefault(address.chain[0], []).append(address)
     together = {one: file.fingerprints for file in files for one in file.fingerprints}
     authorities = [facts[one] for one, row in rows.items() if CertificateKind(row.kind).is_authority and one in facts]
-    identities = {_identity(rows[one]): rows[one].kind for one in served if one in rows}
     for fingerprint, row in rows.items():
         if fingerprint not in facts:
             continue
@@ -101,8 +107,6 @@ def _judge_certificates(
         if CertificateKind(row.kind).is_authority:
             note(row, _alone(facts[fingerprint], authorities, Purpose.ANY, anchors, facts, at), remarks=False)
             continue
-        if not row.kind_set and row.kind == CertificateKind.ENDPOINT:
-            row.kind = identities.get(_identity(row), row.kind)
         purpose = Purpose.CLIENT if row.kind == CertificateKind.CLIENT else Purpose.SERVER
         beside = [facts[one] for one in together.get(fingerprint, ()) if one in facts]
         found = _alone(facts[fingerprint], beside, purpose, anchors, facts, at)
@@ -124,10 +128,6 @@ def _alone(
     """The judgement of a certificate that no listener sends."""
     chain = [leaf, *(one for one in beside if one.fingerprint != leaf.fingerprint)]
     return judge(chain, trusted=anchors, at=at, purpose=purpose, known=facts.values())
-
-
-def _identity(row: Certificate) -> tuple[str, tuple[str, ...]]:
-    return row.subject, tuple(sorted(row.facts.get("names", ())))
 
 
 def _severity(verdict: ChainVerdict) -> int:

@@ -10,24 +10,22 @@ from clusters.chains import Certificate as Facts
 from clusters.chains import read
 from clusters.chains.links import may_have_issued, may_sign_certificates, signed_by
 from clusters.expiry import CertificateKind
-from clusters.models import Certificate, Cluster
+from clusters.models import Certificate, Cluster, TlsAddress
 
 _CLIENT_AUTH, _SERVER_AUTH = "1.3.6.1.5.5.7.3.2", "1.3.6.1.5.5.7.3.1"
+_SERVED_FIRST = (CertificateKind.BROKER, CertificateKind.REGISTRY, CertificateKind.ENDPOINT)
 _USAGE_WORDS = {_SERVER_AUTH: "server", _CLIENT_AUTH: "client"}
 
 
-def certificates_keep(
-    *, cluster: Cluster, found: Iterable[Facts], leaf_kinds: Mapping[str, CertificateKind], at: datetime
-) -> dict[str, Certificate]:
-    """Store these certificates, each once; fingerprint -> row. `leaf_kinds`: what a leaf is for, by fingerprint."""
+def certificates_keep(*, cluster: Cluster, found: Iterable[Facts], at: datetime) -> dict[str, Certificate]:
+    """Store these certificates, each once; fingerprint -> row. What a new one is for is first read off itself: where it is
+    served is looked at by `kinds_find`."""
     wanted = {one.fingerprint: one for one in found}
     rows = {row.fingerprint: row for row in Certificate.objects.filter(cluster=cluster, fingerprint__in=wanted)}
     for fingerprint, facts in wanted.items():
         row = rows.get(fingerprint)
         if row is None:
             row = rows[fingerprint] = _new(cluster, facts, at)
-        if not row.kind_set:
-            row.kind = kind_of(facts, leaf_kinds.get(fingerprint))
         row.last_seen_at, row.removed_at = at, None
         row.save()
     return rows
@@ -37,7 +35,7 @@ def _new(cluster: Cluster, facts: Facts, at: datetime) -> Certificate:
     same_key = Certificate.objects.filter(cluster=cluster, spki=facts.spki).exclude(fingerprint=facts.fingerprint)
     before = same_key.filter(not_before__lt=facts.not_before).order_by("-not_before").first()
     return Certificate(
-        cluster=cluster, fingerprint=facts.fingerprint, der=facts.der, subject=facts.subject, issuer=facts.issuer,
+        cluster=cluster, fingerprint=facts.fingerprint, der=facts.der, kind=kind_of(facts), subject=facts.subject, issuer=facts.issuer,
         common_name=facts.common_name, serial=facts.serial, not_before=facts.not_before, not_after=facts.not_after,
         spki=facts.spki, facts=facts_of(facts), first_seen_at=at, replaces=before.fingerprint if before else "",
     )  # fmt: skip
@@ -60,16 +58,41 @@ def facts_of(facts: Facts) -> dict[str, Any]:
     }
 
 
-def kind_of(facts: Facts, leaf_kind: CertificateKind | None) -> CertificateKind:
-    """An authority is one whatever serves it; a leaf is what serves it, or what it may be used for."""
+def kind_of(facts: Facts) -> CertificateKind:
+    """What a certificate may be used for by its own words."""
     if may_sign_certificates(facts) and facts.is_ca is not False:
         return CertificateKind.ROOT if facts.looks_self_signed else CertificateKind.INTERMEDIATE
-    if leaf_kind is not None:
-        return leaf_kind
     usage = facts.extended_usage or frozenset()
     if _CLIENT_AUTH in usage and _SERVER_AUTH not in usage:
         return CertificateKind.CLIENT
     return CertificateKind.ENDPOINT
+
+
+def kinds_find(rows: Mapping[str, Certificate], addresses: Iterable[TlsAddress]) -> None:
+    """Note on each row what it is for: what serves it, or serves another one of its subject and names; brokers come first.
+
+    That it lies in a file as well says nothing of it. What a person has set stays.
+    """
+    served: dict[str, set[str]] = {}
+    for address in addresses:
+        if address.chain and address.chain[0] in rows:
+            served.setdefault(address.chain[0], set()).add(address.listener.kind)
+    signers = {row.parent for row in rows.values() if row.parent}
+    identities: dict[object, set[str]] = {}
+    for fingerprint, kinds in served.items():
+        identities.setdefault(identity_of(rows[fingerprint]), set()).update(kinds)
+    for fingerprint, row in rows.items():
+        if row.kind_set or fingerprint in signers:
+            continue
+        kinds = served.get(fingerprint) or set()
+        if not kinds and row.kind in _SERVED_FIRST:
+            kinds = identities.get(identity_of(row), set())
+        row.kind = next((kind.value for kind in _SERVED_FIRST if kind.value in kinds), row.kind)
+
+
+def identity_of(row: Certificate) -> tuple[str, tuple[str, ...]]:
+    """Whom a certificate is for: its subject and its names."""
+    return row.subject, tuple(sorted(row.facts.get("names", ())))
 
 
 def facts_by_fingerprint(rows: Iterable[Certificate]) -> dict[str, Facts]:

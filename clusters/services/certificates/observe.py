@@ -23,12 +23,7 @@ def probes_store(
 ) -> list[Rotation]:
     """Store what each listener's addresses showed. Returns the new lines of the rotation log."""
     chains = {(pk, one.address): _read(one) for pk, all_seen in found.items() for one in all_seen}
-    leaf_kinds = {
-        chain[0].fingerprint: CertificateKind(listeners[pk].kind) for (pk, _), chain in chains.items() if chain
-    }
-    kept = certificates_keep(
-        cluster=cluster, found=[one for chain in chains.values() for one in chain], leaf_kinds=leaf_kinds, at=at
-    )
+    kept = certificates_keep(cluster=cluster, found=[one for chain in chains.values() for one in chain], at=at)
     rotations: list[Rotation] = []
     windows: Windows = {}
     for pk, all_seen in found.items():
@@ -41,7 +36,6 @@ def probes_store(
         if not any(one.error == "dns" for one in all_seen):
             gone = before.keys() - {one.address for one in all_seen}
             TlsAddress.objects.filter(listener_id=pk, address__in=gone).delete()
-    TlsListener.objects.filter(pk__in=found).update(probed_at=at)
     Rotation.objects.bulk_create(rotations)
     return rotations
 
@@ -88,7 +82,7 @@ def _rotation(
     healthy, health = windows[old_seen_at]
     place = str(listener) if row.address == listener.host else f"{listener} ({row.address})"
     return Rotation(
-        cluster=cluster, at=at, old_seen_at=old_seen_at, kind=new.kind, place=place, broker=listener.broker,
+        cluster=cluster, at=at, old_seen_at=old_seen_at, kind=listener.kind, place=place, broker=listener.broker,
         subject=new.subject, old_serial=old.serial, new_serial=new.serial, old_fingerprint=old.fingerprint,
         new_fingerprint=new.fingerprint, old_not_after=old.not_after, new_not_after=new.not_after,
         same_key=bool(old.spki) and old.spki == new.spki, days_early=days_left(old.not_after, at), healthy=healthy,

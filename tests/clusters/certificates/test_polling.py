@@ -1,6 +1,7 @@
 """One run of the source `certificates`: inventory, verdicts, drift, the rotation log and findings, from real listeners."""
 
 import ssl
+import time
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,9 +17,11 @@ from clusters.chains import ChainVerdict
 from clusters.expiry import Band, CertificateKind
 from clusters.models import Certificate, CertificateFile, Finding, Rotation, TlsAddress, TlsListener
 from clusters.ports import GatewayFailed
-from clusters.selectors.certificates import CertificateRow, certificates_in
+from clusters.selectors.certificates import CertificateRow, certificate_days, certificates_in
 from clusters.services import certificates as services
 from clusters.services.certificates import window
+from ops_portal.lib.clock import Clock, as_datetime
+from ops_portal.lib.database import database_clock
 from ops_portal.lib.processes import wait_until
 from tests.clusters.certificates.conftest import World
 from tests.clusters.certificates.make import CLIENT, Made, leaf, root
@@ -201,6 +204,51 @@ def test_a_file_that_is_newer_than_what_is_served_is_the_loudest_finding(
     assert Finding.objects.get(kind="certificate_drift", closed_at__isnull=True).severity == "critical"
 
 
+def test_a_broker_s_certificate_is_one_though_a_file_holds_it_too(world: World, tmp_path: Path, settings: Any) -> None:
+    served = world.leaf(begins=NOW - 300 * DAY, ends=NOW + 50 * DAY)
+    ahead = world.leaf(begins=NOW - DAY, ends=NOW + 50 * DAY)
+    other = world.leaf("gateway", ips=["10.9.8.7"], begins=NOW - 300 * DAY, ends=NOW + 50 * DAY)
+    client = world.leaf("alice", extended=[CLIENT])
+    for one in (served, ahead, other, client):
+        (tmp_path / f"{one.certificate.serial}.pem").write_bytes(one.pem + world.low.pem)
+    settings.CERTIFICATE_PATHS = [f"{tmp_path}/*.pem"]
+    services.policy_change(kind="endpoint", rotate_days=40, alarm_days=20, acting_user=None)
+    services.policy_change(kind="broker", rotate_days=90, alarm_days=60, acting_user=None)
+    world.poll()
+    with serving(context_of([served, world.low], tmp_path)) as port:
+        world.kafka.ports = {1: port}
+        world.poll()
+    kinds = {row.serial: (row.kind, row.band) for row in certificates_in(ALL, "north") if row.serial}
+    broker, endpoint = CertificateKind.BROKER, CertificateKind.ENDPOINT
+    assert kinds[served.certificate.serial] == (broker, Band.ALARM)
+    assert kinds[ahead.certificate.serial][0] is broker  # what is to be served next
+    assert kinds[other.certificate.serial] == (endpoint, Band.OK)
+    assert kinds[client.certificate.serial][0] is CertificateKind.CLIENT
+    assert {row.kind for row in certificates_in(ALL, "north")} >= {CertificateKind.ROOT, CertificateKind.INTERMEDIATE}
+    told = Finding.objects.get(
+        kind="certificate_expiry", closed_at__isnull=True, inputs__serial=served.certificate.serial
+    )
+    assert "The broker certificate" in told.reason
+    assert "alarms at 60" in told.reason
+    days = {(listener, kind) for _, _, _, listener, _, kind in certificate_days() if listener}
+    assert (f"127.0.0.1:{port}", "broker") in days
+
+
+def test_a_certificate_that_was_stored_under_another_kind_comes_right_with_the_next_probe(
+    world: World, tmp_path: Path
+) -> None:
+    own = root("kafka-1", ips=["127.0.0.1"], begins=NOW - DAY, ends=NOW + 300 * DAY)
+    with serving(context_of([own], tmp_path)) as port:
+        world.kafka.ports = {1: port}
+        world.poll()
+        Certificate.objects.filter(common_name="kafka-1").update(kind="endpoint")
+        world.poll()
+        assert rows(world)["kafka-1"].kind is CertificateKind.BROKER  # though it has signed itself, as an authority
+        Certificate.objects.filter(common_name="kafka-1").update(kind="registry", kind_set=True)
+        world.poll()
+    assert rows(world)["kafka-1"].kind is CertificateKind.REGISTRY  # what a person has set stays
+
+
 def test_a_file_that_cannot_be_read_is_a_finding_and_keeps_its_certificates(
     world: World, tmp_path: Path, settings: Any
 ) -> None:
@@ -292,6 +340,31 @@ def test_a_listener_is_probed_at_most_once_a_minute(world: World, tmp_path: Path
         assert services.probe_request(listener=listener)
         assert not services.probe_request(listener=listener)
         assert services.listeners_probe(listener_ids=[listener.pk]) == 1
+
+
+@pytest.mark.parametrize("period", [60.0, 900.0])
+def test_a_listener_is_probed_once_in_every_period_however_the_ticks_waver(world: World, period: float) -> None:
+    world.kafka.ports = {1: 1}
+    begins = database_clock().now() // period * period
+
+    def probed(seconds: float) -> float:
+        return world.run(Clock(begins + seconds, time.monotonic()), period).counts["listeners"]
+
+    assert probed(0.9) == 1
+    assert probed(period - 5) == 0  # a run that is repeated, or late
+    assert probed(period + 0.2) == 1  # less than a period after the one before
+    assert probed(period + 0.9) == 0
+    assert probed(2 * period) == 1
+
+
+def test_a_probe_on_demand_puts_off_no_tick(world: World) -> None:
+    world.kafka.ports = {1: 1}
+    world.poll()
+    listener = TlsListener.objects.get()
+    begins = (database_clock().now() // 900 + 1) * 900
+    TlsListener.objects.update(requested_at=as_datetime(begins - 1), probed_at=as_datetime(begins - 1))
+    assert world.run(Clock(begins, time.monotonic()), 900).counts["listeners"] == 1
+    assert not services.probe_request(listener=listener)
 
 
 def test_an_endpoint_entered_by_hand_is_probed_in_http(world: World, tmp_path: Path) -> None:
