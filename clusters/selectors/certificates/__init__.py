@@ -1,0 +1,57 @@
+"""Every read of certificates, listeners, files, keys and the rotation log."""
+
+from clusters.selectors.certificates.inventory import (
+    KeyRow,
+    ListenerRow,
+    files,
+    key_of,
+    key_rows,
+    keys,
+    listener_of,
+    listeners,
+    read_at,
+    rotations,
+    rotations_of,
+)
+from clusters.selectors.certificates.places import Drift
+from clusters.selectors.certificates.rows import (
+    SOURCE_KIND,
+    CertificateRow,
+    certificate_days,
+    certificate_of,
+    certificate_rows,
+    certificates,
+    certificates_gone,
+    certificates_in,
+    contract,
+    nearest_expiry,
+    now,
+    policies,
+)
+
+__all__ = [
+    "SOURCE_KIND",
+    "CertificateRow",
+    "Drift",
+    "KeyRow",
+    "ListenerRow",
+    "certificate_days",
+    "certificate_of",
+    "certificate_rows",
+    "certificates",
+    "certificates_gone",
+    "certificates_in",
+    "contract",
+    "files",
+    "key_of",
+    "key_rows",
+    "keys",
+    "listener_of",
+    "listeners",
+    "nearest_expiry",
+    "now",
+    "policies",
+    "read_at",
+    "rotations",
+    "rotations_of",
+]
