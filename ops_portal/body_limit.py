@@ -3,8 +3,10 @@
 Django reads a whole body before any middleware runs, so the bytes are counted here, whatever Content-Length says.
 """
 
+import errno
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -14,7 +16,17 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-Larger = Callable[[Scope], Awaitable[int | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Most bytes of a body. `disk` = the disk's free room sets it, not a rule."""
+
+    bytes: int
+    disk: bool = False
+
+
+Larger = Callable[[Scope], Awaitable[Limit | None]]
 
 
 class BodyTooLarge(Exception):
@@ -24,12 +36,13 @@ class BodyTooLarge(Exception):
 class BodyLimit:
     """ASGI wrapper: 413 `body_too_large` for a body of more than `limit` bytes, declared or sent.
 
-    `larger` is asked once a body passes the limit: another limit for this request, or None.
+    `larger` is asked once a body passes the limit: another limit for this request, or None. A disk that is full before
+    the body's end is answered likewise.
     """
 
     def __init__(self, application: Application, limit: int, larger: Larger | None = None) -> None:
         self.application = application
-        self.limit = limit
+        self.limit = Limit(limit)
         self.larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,9 +50,9 @@ class BodyLimit:
             await self.application(scope, receive, send)
             return
         declared, limit, asked = _declared_length(scope), self.limit, False
-        if declared > limit:
+        if declared > limit.bytes:
             limit, asked = await self._raised(scope), True
-        if declared > limit:
+        if declared > limit.bytes:
             await self._refuse(send, limit)
             return
         received = 0
@@ -49,9 +62,9 @@ class BodyLimit:
             nonlocal received, limit, asked
             message = await receive()
             received += len(message.get("body", b""))
-            if received > limit and not asked:
+            if received > limit.bytes and not asked:
                 limit, asked = await self._raised(scope), True
-            if received > limit:
+            if received > limit.bytes:
                 raise BodyTooLarge
             return message
 
@@ -65,14 +78,20 @@ class BodyLimit:
         except BodyTooLarge:
             if not answered:
                 await self._refuse(send, limit)
+        except OSError as error:
+            if error.errno != errno.ENOSPC or answered:
+                raise
+            await self._refuse(send, Limit(received, disk=True))
 
-    async def _raised(self, scope: Scope) -> int:
+    async def _raised(self, scope: Scope) -> Limit:
         found = await self.larger(scope) if self.larger is not None else None
-        return max(self.limit, found or 0)
+        return self.limit if found is None else replace(found, bytes=max(found.bytes, self.limit.bytes))
 
-    async def _refuse(self, send: Send, most: int) -> None:
+    async def _refuse(self, send: Send, most: Limit) -> None:
         request_id = uuid.uuid4().hex
-        limit = f"{most // (1024 * 1024):,} MB" if most >= 1024 * 1024 else f"{most} bytes"
+        limit = f"{most.bytes // (1024 * 1024):,} MB" if most.bytes >= 1024 * 1024 else f"{most.bytes} bytes"
+        if most.disk:
+            limit = f"the {limit} for which the portal's disk has room"
         body = orjson.dumps(
             {
                 "error": "body_too_large",

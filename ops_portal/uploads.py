@@ -5,6 +5,7 @@ Django spools a body to the system's directory of temporary files, which may be 
 
 import io
 import re
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,9 @@ from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.db import connections
 from django.http import HttpRequest, HttpResponse
 
+from ops_portal.body_limit import Limit
+from ops_portal.lib.supervisor import LEAST_FREE_BYTES
+
 LARGE = {  # POST to exactly this path -> most bytes
     "/load-tests/import": 2_000_000_000 + 1024 * 1024,
     "/api/v1/load-tests": 2_000_000_000 + 1024 * 1024,
@@ -35,10 +39,21 @@ def directory() -> Path:
     return found
 
 
-async def larger_limit(scope: Mapping[str, Any]) -> int | None:
-    """The limit of this request's body where it is an upload by somebody who may bring files in; None for all others."""
+async def larger_limit(scope: Mapping[str, Any]) -> Limit | None:
+    """The limit of this request's body where it is an upload by somebody who may bring files in; None for all others.
+
+    Where the disk has less room than the rule allows, the room is the limit.
+    """
     limit = _limit_of(str(scope.get("path", ""))) if scope.get("method") == "POST" else None
-    return limit if limit is not None and await sync_to_async(_may_upload)(scope) else None
+    if limit is None or not await sync_to_async(_may_upload)(scope):
+        return None
+    room = _room()
+    return Limit(room, disk=True) if room < limit else Limit(limit)
+
+
+def _room() -> int:
+    """Bytes of the largest body that fits: it lies there twice, as it came and as its files, and the rest must go on."""
+    return max(0, (shutil.disk_usage(directory()).free - LEAST_FREE_BYTES) // 2)
 
 
 def _limit_of(path: str) -> int | None:

@@ -26,7 +26,11 @@ _LONGEST_LINE = 65_536
 _STEP = 1_000_000  # bytes between two calls of `progress`
 _FIRST_MOMENT, _LAST_MOMENT = 946_684_800, 7_258_118_400  # 2000 and 2200: what lies outside is no time of a test
 
-Progress = Callable[[int], None]  # bytes of the file read so far
+Progress = Callable[[int], None]  # bytes of the file read so far; may raise TimeIsUp
+
+
+class TimeIsUp(Exception):
+    """The reading has to stop; what has been read counts. The message says why."""
 
 
 class UnreadableFile(ValueError):
@@ -35,16 +39,24 @@ class UnreadableFile(ValueError):
 
 @dataclass(slots=True)
 class Problems:
-    """What could not be read, the first ones by line."""
+    """What could not be read, the first ones by line. `cut`: files that were not read to their end."""
 
     rows: list[dict[str, object]] = field(default_factory=list)
     count: int = 0
+    cut: list[str] = field(default_factory=list)
 
     def add(self, file: str, line: int | None, text: str) -> None:
         """One problem; the first `MOST_PROBLEMS` are kept, all are counted."""
         self.count += 1
         if len(self.rows) < MOST_PROBLEMS:
             self.rows.append({"file": file, "line": line, "text": text[:300]})
+
+    def stop(self, file: str, line: int | None, text: str) -> None:
+        """The rest of a file is missing; this is never among the problems that are only counted."""
+        self.count += 1
+        self.rows.insert(0, {"file": file, "line": line, "text": text[:300]})
+        del self.rows[MOST_PROBLEMS:]
+        self.cut.append(file)
 
 
 def read_traces(
@@ -157,7 +169,15 @@ def _table(
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         source: io.BufferedIOBase = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if packed else raw
-        rows = _rows(source, name, problems, lambda: progress(raw.tell()))
+        size = path.stat().st_size
+
+        def tell() -> None:
+            try:
+                progress(raw.tell())
+            except TimeIsUp as stop:
+                raise TimeIsUp(f"{stop} Read until there: {raw.tell() / size:.0%} of the file.") from stop
+
+        rows = _rows(source, name, problems, tell)
         try:
             _line, header = next(rows)
         except StopIteration:
@@ -174,11 +194,17 @@ def _rows(
         number += 1
         read += len(line)
         if read > LARGEST_FILE:
-            problems.add(name, number, f"larger than {LARGEST_FILE // 1_000_000_000} GB unpacked: the rest is left out")
+            problems.stop(
+                name, number, f"larger than {LARGEST_FILE // 1_000_000_000} GB unpacked: the rest is left out"
+            )
             return
         if read - told >= _STEP:
             told = read
-            progress()
+            try:
+                progress()
+            except TimeIsUp as stop:
+                problems.stop(name, number, str(stop))
+                return
         text = line.decode("utf-8", errors="replace").rstrip("\r\n")
         if '"' in text:
             try:
@@ -193,7 +219,7 @@ def _line(source: io.BufferedIOBase, name: str, number: int, problems: Problems)
     try:
         return source.readline(_LONGEST_LINE)
     except (OSError, EOFError, zlib.error) as error:
-        problems.add(name, number, f"packed, and damaged after this line: {error}")
+        problems.stop(name, number, f"packed, and damaged after this line: {error}")
         return b""
 
 

@@ -3,6 +3,7 @@
 import fnmatch
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from clusters.load_tests.files import (
     LARGEST_FILE,
     Problems,
+    TimeIsUp,
     UnreadableFile,
     read_exposition,
     read_series,
@@ -33,7 +35,7 @@ PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 MOST_STATED = 50
 TOLERANCE = 0.05  # a stated figure that differs by more is not borne out
 
-Progress = Callable[[str, int, int], None]  # file, bytes read, bytes in all files
+Progress = Callable[[str, int, int], None]  # file, bytes read, bytes in all files; may raise TimeIsUp
 
 
 @dataclass(slots=True)
@@ -66,13 +68,18 @@ def kind_of(name: str) -> str | None:
 
 
 def read_run(files: Mapping[str, Path], thresholds: Iterable[Threshold], progress: Progress) -> Run:
-    """Reads any subset of the files and judges the thresholds. What cannot be read is in `problems`; the rest counts."""
+    """Reads any subset of the files and judges the thresholds. What cannot be read is in `problems`; the rest counts.
+
+    When `progress` raises TimeIsUp, the file at hand ends there. Traces that were not read to their end keep or miss no
+    threshold, for nobody knows the rest; their figures and series stand all the same.
+    """
     thresholds = list(thresholds)
     run, summary = Run(), None
     whole, before = sum(path.stat().st_size for path in files.values()), 0
     timelines: dict[str, Timeline] = {}
     seen: dict[str, str] = {}  # kind -> the file that was read
-    for name, path in sorted(files.items()):
+    # Traces come last: they are what takes long.
+    for name, path in sorted(files.items(), key=lambda item: (kind_of(item[0]) == "traces", item[0])):
         kind, size = kind_of(name), path.stat().st_size
         run.files.append({"name": name, "kind": kind, "bytes": size})
 
@@ -102,7 +109,8 @@ def read_run(files: Mapping[str, Path], thresholds: Iterable[Threshold], progres
         except (UnreadableFile, UnreadableSummary, OSError, EOFError) as error:
             run.problems.add(name, None, str(error))
         before += size
-        progress(name, before, whole)
+        with suppress(TimeIsUp):
+            progress(name, before, whole)
     _join(run, summary, timelines, thresholds, seen.get("traces", ""))
     return run
 
@@ -138,16 +146,18 @@ def _join(
     percents = {*PERCENTILES, *_percents(thresholds)}
     span = _span(timelines.values())
     seconds = _seconds(span, summary, fine=any(timeline.fractions for timeline in timelines.values()))
+    cut = traces in run.problems.cut
     measured = {
-        name: _measured(name, timeline, percents, seconds, stated.get(name), traces)
+        name: _measured(name, timeline, percents, seconds, stated.get(name), f"{traces}, first part" if cut else traces)
         for name, timeline in timelines.items()
         if timeline.slots and span
     }
-    run.metrics = {**stated, **measured}
+    run.metrics = {**measured, **stated} if cut else {**stated, **measured}
     for name, metric in measured.items():
-        if name in stated:
+        if name in stated and not cut:
             run.contradictions.extend(_contradictions(stated[name], metric))
-    run.judged = _once(judge(thresholds, run.metrics, summary.stated if summary else {}))
+    partial = measured.keys() - stated.keys() if cut else set()
+    run.judged = _once(judge(thresholds, run.metrics, summary.stated if summary else {}, partial))
     run.latency_metric = next((name for name in LATENCY_METRICS if name in run.metrics), None)
     run.rate_metric = next((name for name in RATE_METRICS if name in run.metrics), None)
     if run.latency_metric and run.latency_metric in timelines:

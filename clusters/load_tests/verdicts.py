@@ -1,7 +1,7 @@
 """What the data says of each threshold of a load test."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -44,10 +44,16 @@ class Judged:
 
 
 def judge(
-    thresholds: Iterable[Threshold], metrics: Mapping[str, Metric], stated: Mapping[tuple[str, str], bool]
+    thresholds: Iterable[Threshold],
+    metrics: Mapping[str, Metric],
+    stated: Mapping[tuple[str, str], bool],
+    partial: Collection[str] = (),
 ) -> list[Judged]:
-    """Each threshold against the data. `stated`: (metric, expression without blanks) -> did the summary call it kept."""
-    return [_judged(threshold, metrics, stated) for threshold in thresholds]
+    """Each threshold against the data. `stated`: (metric, expression without blanks) -> did the summary call it kept.
+
+    `partial`: metrics of which only a part is known; nothing is kept or missed by them.
+    """
+    return [_judged(threshold, metrics, stated, partial) for threshold in thresholds]
 
 
 def metric_for(threshold: Threshold, metrics: Mapping[str, Metric]) -> str | None:
@@ -58,7 +64,12 @@ def metric_for(threshold: Threshold, metrics: Mapping[str, Metric]) -> str | Non
     return next((name for name in usual if name in metrics), None)
 
 
-def _judged(threshold: Threshold, metrics: Mapping[str, Metric], stated: Mapping[tuple[str, str], bool]) -> Judged:
+def _judged(
+    threshold: Threshold,
+    metrics: Mapping[str, Metric],
+    stated: Mapping[tuple[str, str], bool],
+    partial: Collection[str],
+) -> Judged:
     name = metric_for(threshold, metrics)
     said = stated.get((name or "", key(threshold)))
     if name is None or name not in metrics:
@@ -69,6 +80,9 @@ def _judged(threshold: Threshold, metrics: Mapping[str, Metric], stated: Mapping
     if value is None or not math.isfinite(value):
         reason = f"The files hold no {threshold.aggregate} of {name}."
         return Judged(threshold.text, name, Judgement.UNSUPPORTED, None, metric.source, reason + _claimed(said), said)
+    if name in partial:
+        reason = f"{threshold.aggregate} of {name} is {value:.6g} in the part that was read; the rest is not known."
+        return Judged(threshold.text, name, Judgement.UNSUPPORTED, value, metric.source, reason + _claimed(said), said)
     kept = _HOLDS[threshold.operator](value, threshold.bound)
     verdict = Judgement.KEPT if kept else Judgement.MISSED
     reason = f"{threshold.aggregate} of {name} is {value:.6g}, {'within' if kept else 'not within'} {threshold.operator} {threshold.bound:g}."

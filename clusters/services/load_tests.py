@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 
 from accounts.models import User
 from accounts.services import audit_record
+from clusters.load_tests.files import TimeIsUp
 from clusters.load_tests.run import KINDS, Run, kind_of, read_run
 from clusters.load_tests.states import Status, Via
 from clusters.load_tests.thresholds import DEFAULT_THRESHOLDS, BadThreshold, parse
@@ -32,7 +33,8 @@ MOST_FILES = 60
 MOST_THRESHOLDS = 50
 MOST_METRICS = 300
 MOST_BROKER_METRICS = 500
-READ_SECONDS = 480.0
+READ_SECONDS = 480.0  # by a worker
+COMMAND_SECONDS = 4 * 3600.0  # at a terminal, where a person can stop it
 LOST_SECONDS = 120.0  # without progress: the worker is gone
 UNCLAIMED_SECONDS = 900.0
 ORPHAN_SECONDS = 6 * 3600.0
@@ -214,7 +216,7 @@ def directory_of(name: str) -> Path:
 
 
 class _Teller:
-    """Writes progress down at most twice a second; ends the reading when somebody asks for it or time is up."""
+    """Writes progress down at most twice a second; ends the reading when somebody asks for it, or the file when time is up."""
 
     def __init__(self, row: LoadTest, seconds: float) -> None:
         self.row = row
@@ -225,9 +227,7 @@ class _Teller:
     def __call__(self, file: str, read: int, whole: int) -> None:
         now = time.monotonic()
         if now > self.until:
-            raise Stopped(
-                f"Reading took longer than {self.seconds:.0f} s. Cut traces.csv down, or leave it out: the summary may do."
-            )
+            raise TimeIsUp(f"Stopped after {self.seconds:.0f} s: the rest is left out.")
         if now < self.next and read < whole:
             return
         self.next = now + _TELL_SECONDS
@@ -263,6 +263,7 @@ def _finish(row: LoadTest, run: Run) -> None:
             "replication_unit": run.replication_unit,
             "broker_metrics": run.broker_metrics[:MOST_BROKER_METRICS],
             "broker_metrics_count": len(run.broker_metrics),
+            "cut": run.problems.cut,
         },
         problems=[*left_out, *run.problems.rows],
         problem_count=run.problems.count + len(left_out),
@@ -307,8 +308,12 @@ def _check_files(offered: Sequence[Offered]) -> None:
         problem = "Two files have the same name."
     elif not any(kind_of(name) for name in names):
         problem = f"None of these is a file of a load test: {known}."
-    elif sum(one.size for one in offered) > LIMIT_BYTES:
-        problem = f"All files together are larger than {LIMIT_BYTES // 1_000_000_000} GB."
+    elif (whole := sum(one.size for one in offered)) > LIMIT_BYTES:
+        largest = max(offered, key=lambda one: one.size)
+        problem = (
+            f"All files together are larger than {LIMIT_BYTES // 1_000_000_000} GB: {whole:,} bytes, of which "
+            f"{largest.name} has {largest.size:,}. Bring in a part of it, or the summary alone."
+        )
     if problem:
         raise ValidationError({"files": problem})
 

@@ -122,6 +122,7 @@ def load_test_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "red": counts[Judgement.MISSED],
         "may_import": may(request.user, Right.INGEST),
         "figures": _figure_titles(row),
+        "cut": ", ".join(row.series.get("cut", [])),
         "figures_url": reverse("clusters:load-test-figures", args=[row.pk]),
         "seconds": (row.run_ended_at - row.run_started_at).total_seconds() if row.run_started_at and row.run_ended_at else None,
         "broker_metrics": row.series.get("broker_metrics", []),

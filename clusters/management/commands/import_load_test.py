@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from clusters.load_tests.states import Status, Via
 from clusters.models import Cluster, LoadTest
-from clusters.services.load_tests import found_at, load_test_begin, load_test_read
+from clusters.services.load_tests import COMMAND_SECONDS, found_at, load_test_begin, load_test_read
 
 MISSED = 1  # exit code with --check
 
@@ -60,7 +60,7 @@ def import_directory(directory: Path, *, name: str, cluster: Cluster | None, thr
         )
     except ValidationError as error:
         raise CommandError(" ".join(error.messages)) from error
-    load_test_read(pk=row.pk)
+    load_test_read(pk=row.pk, seconds=COMMAND_SECONDS)
     row.refresh_from_db()
     if row.status != Status.DONE:
         raise CommandError(row.error or f"The reading was {row.status}.")

@@ -65,7 +65,8 @@ def read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def begun(tmp_path: Path, **more: Any) -> LoadTest:
     values = {"name": "x", "cluster": None, "thresholds": THRESHOLDS, "acting_user": None, "via": Via.API, "send": None}
-    return load_test_begin(**(values | {"files": write_files(tmp_path)} | more))
+    files = more.pop("files", None) or write_files(tmp_path)
+    return load_test_begin(**(values | {"files": files} | more))
 
 
 def upload(name: str, text: str | bytes) -> SimpleUploadedFile:
@@ -120,13 +121,49 @@ def test_files_that_nobody_knows_are_named_as_left_out(tmp_path: Path) -> None:
     assert row.problem_count == 1
 
 
-def test_a_reading_that_takes_too_long_fails_with_what_to_do(tmp_path: Path) -> None:
-    row = begun(tmp_path)
+LONG = "timestamp,latency_ms\n" + f"{START},4\n" * 100_000  # progress is told every megabyte
+
+
+def test_what_was_read_before_time_was_up_is_kept(tmp_path: Path) -> None:
+    write_files(tmp_path)
+    (tmp_path / "traces.csv").write_text(LONG)
+    row = begun(tmp_path, files=[found_at(path) for path in tmp_path.iterdir()], thresholds=["p95<10", "p99<100"])
     load_test_read(pk=row.pk, seconds=-1)
     row.refresh_from_db()
-    assert row.status == "failed"
-    assert "Cut traces.csv down" in row.error
+
+    assert row.status == "done"
+    assert row.series["cut"] == ["traces.csv"]
+    assert row.problems[0]["text"].startswith("Stopped after -1 s: the rest is left out. Read until there: ")
+    assert 0 < row.series["latency"][0][1] < 100_000
+    assert set(row.series["broker_cpu"]) == {"1", "2"}
+    by_threshold = {one["threshold"]: one for one in row.verdicts}
+    assert by_threshold["p95<10"]["source"] == "summary.json"
+    assert (by_threshold["p99<100"]["verdict"], by_threshold["p99<100"]["value"]) == ("unsupported", None)
+    assert not row.contradictions
     assert not directory_of(row.directory).exists()
+
+
+def test_a_part_of_the_samples_keeps_and_misses_nothing(tmp_path: Path) -> None:
+    (tmp_path / "traces.csv").write_text(LONG)
+    row = begun(tmp_path, files=[found_at(tmp_path / "traces.csv")], thresholds=["p95<10", "p99<1"])
+    load_test_read(pk=row.pk, seconds=-1)
+    row.refresh_from_db()
+
+    assert [(one["verdict"], one["value"]) for one in row.verdicts] == [("unsupported", 4.0)] * 2
+    assert (
+        "p(95) of produce_latency is 4 in the part that was read; the rest is not known." in row.verdicts[0]["reason"]
+    )
+    assert overall(row) == "unsupported"
+
+
+def test_the_page_says_what_was_not_read_to_its_end(sre: User, tmp_path: Path, client: Client) -> None:
+    (tmp_path / "traces.csv").write_text(LONG)
+    row = begun(tmp_path, files=[found_at(tmp_path / "traces.csv")])
+    load_test_read(pk=row.pk, seconds=-1)
+    client.force_login(sre)
+    page = client.get(f"/load-tests/{row.pk}").content.decode()
+    assert "Not read to its end: traces.csv" in page
+    assert "Stopped after -1 s" in page
 
 
 def test_a_reading_without_its_files_fails_and_says_why(tmp_path: Path) -> None:
@@ -236,7 +273,12 @@ def test_directories_that_nobody_needs_are_removed(tmp_path: Path) -> None:
         ([], [], "files", "at least one"),
         ([("x.txt", 1)], [], "files", "None of these"),
         ([("traces.csv", 1), ("traces.csv", 1)], [], "files", "same name"),
-        ([("traces.csv", 2_000_000_001)], [], "files", "larger than 2 GB"),
+        (
+            [("traces.csv", 2_000_000_001)],
+            [],
+            "files",
+            "larger than 2 GB: 2,000,000,001 bytes, of which traces.csv has",
+        ),
         ([(f"broker-{n}-cpu.csv", 1) for n in range(61)], [], "files", "At most 60"),
         ([("traces.csv", 1)], ["p95 below 10"], "threshold", "no threshold"),
         ([("traces.csv", 1)], [f"p95<{n}" for n in range(51)], "threshold", "At most 50"),
