@@ -4,6 +4,7 @@
 without it.
 """
 
+import fcntl
 import importlib
 import importlib.util
 import os
@@ -72,9 +73,13 @@ def find(var: Path) -> Registry | None:
 def fetch(var: Path) -> Registry:
     """Bring the registry. Raises RegistryUnavailable."""
     java = _java()  # before a large file is fetched for nothing
-    if not _home(var).is_dir():
-        _download(var)
-    return Registry(java, _home(var))
+    home = _home(var)
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with (home.parent / "fetch.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second start on the same data waits for the first one's files
+        if not home.is_dir():
+            _download(var)
+    return Registry(java, home)
 
 
 def _home(var: Path) -> Path:
