@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from django.conf import settings
+
 from accounts.policies import Scope, may
 from accounts.roles import Right
 from clusters.models import Cluster, Source
@@ -10,6 +12,7 @@ from clusters.ports import GroupState
 from lag.board_columns import BOARD_COLUMNS, board_values, short, short_seconds
 from lag.rows import BoardQuery, GroupDetail, GroupSummary, PartitionRow
 from lag.selectors.board import MOST_ROWS, SORT_FIELDS, board_of
+from lag.selectors.clusters import clusters_in
 from lag.selectors.detail import detail_of, group_in_scope
 from lag.selectors.freshness import freshness_of
 from lag.verdicts import Verdict
@@ -20,7 +23,7 @@ GROUP_COLUMNS = (
     "topic", "partition", "committed", "start", "end", "high_watermark", "lag_records", "lag_seconds", "lag_seconds_bound",
     "lag_seconds_method", "verdict", "flags", "member", "host", "observed_at",
     "client", "type", "state", "members", "worst_topic", "lag_records_max", "produce_rate", "consume_rate", "trend",
-    "catch_up_seconds", "reason", "rule", "inputs", "stale",
+    "catch_up_seconds", "reason", "rule", "inputs", "stale", "id", "cluster", "group", "age_seconds",
 )  # fmt: skip
 _LONGEST_TEXT = 300
 
@@ -46,8 +49,8 @@ def _board_scope(watcher: Watcher, params: Params) -> str:
 
 
 def _board_snapshot(scope: str, params: Params) -> Snapshot:
-    cluster = Cluster.objects.filter(name=params["cluster"], removed_at__isnull=True).first()
-    if cluster is None:
+    cluster = next((found for found in clusters_in(Scope.of_key(scope)) if found.name == params["cluster"]), None)
+    if cluster is None:  # hidden and absent look alike
         return Snapshot({}, None)
     query = BoardQuery(
         q=params["q"], verdict=tuple(params["verdict"]), client=tuple(params["client"]), state=tuple(params["state"]),
@@ -77,25 +80,28 @@ def _group_snapshot(scope_key: str, params: Params) -> Snapshot:
         return Snapshot({}, None)
     group = group_in_scope(scope, cluster, params["group"])
     detail = detail_of(scope, cluster, group) if group is not None else None
-    return Snapshot(_group_rows(detail) if detail is not None else {}, _source_at(cluster))
+    at = _source_at(cluster)
+    return Snapshot(_group_rows(detail, at) if detail is not None else {}, at)
 
 
-def _group_rows(detail: GroupDetail) -> dict[str, list[Any]]:
+def _group_rows(detail: GroupDetail, source_at: float | None) -> dict[str, list[Any]]:
     at = _epoch(detail.summary)
-    rows = {"": _summary_row(detail.summary)}
+    rows = {"": _summary_row(detail.summary, source_at)}
     for topic in detail.topics:
         for partition in topic.partitions:
             rows[f"{topic.topic}/{partition.partition}"] = _partition_row(topic.topic, partition, at)
     return rows
 
 
-def _summary_row(item: GroupSummary) -> list[Any]:
+def _summary_row(item: GroupSummary, source_at: float | None) -> list[Any]:
+    at = _epoch(item)
+    age = None if at is None or source_at is None else round(source_at - at, 1)  # as of the view's own time
     return [
         None, None, None, None, None, None, item.lag_records, short_seconds(item.lag_seconds), short(item.lag_seconds_bound),
-        item.lag_seconds_method, item.verdict.value, list(item.flags), None, None, _epoch(item),
+        item.lag_seconds_method, item.verdict.value, list(item.flags), None, None, at,
         item.client, item.type, item.state, item.members, item.worst_topic, item.lag_records_max, short(item.produce_rate),
         short(item.consume_rate), short(item.trend), short_seconds(item.catch_up_seconds), item.reason, item.rule, item.inputs,
-        item.stale,
+        item.stale, item.id, item.cluster, item.group, age,
     ]  # fmt: skip
 
 
@@ -126,12 +132,10 @@ def _scope(watcher: Watcher) -> Scope:
     return scope
 
 
-def _period(params: Params) -> float | None:
-    return (
-        Source.objects.filter(cluster__name=params["cluster"], kind="lag")
-        .values_list("period_seconds", flat=True)
-        .first()
-    )
+def _period(params: Params) -> float:
+    """The default where there is no source, so that a cluster that is hidden is like one that is absent."""
+    sources = Source.objects.filter(cluster__name=params["cluster"], cluster__removed_at__isnull=True, kind="lag")
+    return sources.values_list("period_seconds", flat=True).first() or settings.LAG_PERIOD_SECONDS
 
 
 def _needed(raw: Mapping[str, Any], name: str) -> str:

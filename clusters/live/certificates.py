@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Max
 
 from accounts.policies import Scope, may
@@ -50,6 +51,8 @@ def _scope(watcher: Watcher, params: Params) -> str:
 
 def _snapshot(scope: str, params: Params) -> Snapshot:
     rows = certificates_in(Scope.of_key(scope), params["cluster"])
+    if params["cluster"] and not rows and scope != "all":  # its time would tell a hidden cluster from an absent one
+        return Snapshot({}, None)
     at = read_at(params["cluster"]) or now()
     return Snapshot({str(row.id): _row(row) for row in rows}, at.timestamp())
 
@@ -68,4 +71,4 @@ def _period(params: Params) -> float | None:
     if params["cluster"] is not None:
         rows = rows.filter(cluster__name=params["cluster"])
     longest: int | None = rows.aggregate(longest=Max("period_seconds"))["longest"]
-    return None if longest is None else float(longest)
+    return float(longest or settings.CERTIFICATE_PERIOD_SECONDS)  # hidden and absent look alike

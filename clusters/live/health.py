@@ -3,6 +3,7 @@
 Row keys are `cluster/signal`, and `cluster/` for the verdict: its state and its reasons, joined by line breaks.
 """
 
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Max
@@ -16,7 +17,7 @@ from ops_portal.lib.live.views import Forbidden, Params, Snapshot, View, Watcher
 
 HEALTH_COLUMNS = (
     "cluster", "signal", "scope", "state", "reason", "value", "unit", "entity", "warn", "critical", "source", "since",
-    "observed_at", "age_seconds", "stale",
+    "observed_at", "age_seconds", "stale", "query", "runbook",
 )  # fmt: skip
 _LONGEST_NAME = 63
 
@@ -55,27 +56,32 @@ def _snapshot(scope: str, params: Params) -> Snapshot:
     clusters = Cluster.objects.filter(removed_at__isnull=True)
     if params["cluster"] is not None:
         clusters = clusters.filter(name=params["cluster"])
+    found = signals_now(clusters.values_list("pk", flat=True))
+    newest = max((at.timestamp() for *_, at in found if at is not None), default=None)
     rows: dict[str, list[Any]] = {}
-    newest = None
-    for cluster, verdict, signals, at in signals_now(clusters.values_list("pk", flat=True)):
+    for cluster, verdict, signals, at in found:
         rows[f"{cluster.name}/"] = [
             cluster.name, "", "cluster", verdict.state.value, "\n".join(verdict.reasons), None, "", "", None, None, "", None,
-            at.timestamp() if at else None, None, at is None,
+            at.timestamp() if at else None, _age(at, newest), at is None, "", "",
         ]  # fmt: skip
-        rows.update((f"{cluster.name}/{row.id}", _row(row)) for row in signals)
-        if at is not None:
-            newest = max(newest or 0.0, at.timestamp())
+        rows.update((f"{cluster.name}/{row.id}", _row(row, newest)) for row in signals)
     return Snapshot(rows, newest)
 
 
-def _row(row: SignalRow) -> list[Any]:
+def _row(row: SignalRow, newest: float | None) -> list[Any]:
     signal = row.signal
     return [
         row.cluster, signal.id, signal.scope.value, row.state.value, row.reason,
         None if row.value is None else float(f"{row.value:.4g}"), signal.unit, row.entity, signal.warn, signal.critical,
         "+".join(source.value for source in row.sources), row.since.timestamp() if row.since else None,
-        row.observed_at.timestamp() if row.observed_at else None, None, row.stale,
+        row.observed_at.timestamp() if row.observed_at else None, _age(row.observed_at, newest), row.stale, row.query,
+        row.runbook,
     ]  # fmt: skip
+
+
+def _age(at: datetime | None, newest: float | None) -> float | None:
+    """As of the view's own time: a row does not change by growing older."""
+    return None if at is None or newest is None else round(newest - at.timestamp(), 1)
 
 
 def _period(params: Params) -> float | None:

@@ -12,6 +12,7 @@ from accounts.roles import Right
 from clusters.health.states import Health
 from clusters.models import Cluster, ClusterHealth, Topic, TopicHealth
 from clusters.selectors.health import health_events
+from ops_portal.lib.names import path_id
 
 FIGURES_STALE = timedelta(seconds=180)  # rates and sizes are read once a minute
 TOPIC_SORTS = {  # field -> column
@@ -110,10 +111,20 @@ def topic_rows(
     return tuple(_row(cluster, row, owners.get(row.name), observed) for row in page), total
 
 
-def topic_view(user: Person, cluster: Cluster, name: str) -> TopicView | None:
-    """One topic; None where there is none or the user may not see it."""
+def topic_name(cluster: Cluster, segment: str) -> str:
+    """The topic that a path segment names, `name` or `~<id>`; "" for an id that no topic of the cluster has."""
+    pk = path_id(segment)
+    if pk is None:
+        return segment
+    found = Topic.objects.filter(cluster=cluster, pk=pk, vanished_at__isnull=True).values_list("name", flat=True)
+    return found.first() or ""
+
+
+def topic_view(user: Person, cluster: Cluster, segment: str) -> TopicView | None:
+    """One topic by its name or `~<id>`; None where there is none or the user may not see it."""
     if not may(user, Right.SEE_CLUSTERS):
         return None
+    name = topic_name(cluster, segment)
     row = TopicHealth.objects.filter(cluster=cluster, name=name).first()
     if row is None:
         return None

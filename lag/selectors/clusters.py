@@ -17,7 +17,11 @@ from lag.verdicts import Flag, Verdict
 
 def clusters_visible(user: Person) -> list[Cluster]:
     """Clusters the user may see, by name: all, or those that hold a group of the user's clients."""
-    scope = scope_of(user)
+    return clusters_in(scope_of(user))
+
+
+def clusters_in(scope: Scope) -> list[Cluster]:
+    """As `clusters_visible`, for live views."""
     clusters = Cluster.objects.filter(removed_at__isnull=True).order_by("name")
     if not scope.everything:
         clusters = clusters.filter(groups__client_id__in=scope.client_ids, groups__vanished_at__isnull=True).distinct()

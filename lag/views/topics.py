@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.guards import requires
 from accounts.roles import Right
-from clusters.selectors.health_topics import topic_view
+from clusters.selectors.health_topics import topic_name, topic_view
 from lag import selectors
 from lag.rows import TopicSummary
 from lag.views.board import cluster_or_404
@@ -42,10 +42,11 @@ def topic_list(request: HttpRequest) -> HttpResponse:
 def topic_detail(request: HttpRequest, cluster: str, topic: str) -> HttpResponse:
     """One topic: who reads it, and for who may see brokers how it is laid out, how large it is, and how it is set."""
     found = cluster_or_404(request.user, cluster)
-    row = next(iter(selectors.topics(request.user, found, name=topic)), None)
+    name = topic_name(found, topic)
+    row = next(iter(selectors.topics(request.user, found, name=name)), None)
     if row is None:
         raise Http404("no such topic")
-    context = {"topic": _worst_first(row), "health": topic_view(request.user, found, topic)}
+    context = {"topic": _worst_first(row), "health": topic_view(request.user, found, name)}
     return render(request, "lag/topic_detail.html", context)
 
 

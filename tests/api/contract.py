@@ -78,6 +78,33 @@ BOARD_SORTS = [
     "severity", "group", "client", "members", "lag_records", "lag_seconds", "produce_rate", "consume_rate",
     "catch_up_seconds", "observed_at",
 ]  # fmt: skip
+HEALTH_STATES = {"ok", "warning", "critical", "unknown"}
+SIGNAL = {
+    "signal": str, "scope": {"cluster", "broker", "listener", "disk"}, "state": HEALTH_STATES, "reason": str,
+    "value": Null(float), "unit": str, "warn": Null(float), "critical": Null(float), "query": str, "source": str,
+    "observed_at": Null("time"), "age_seconds": Null(float), "stale": bool, "runbook": str,
+}  # fmt: skip
+CERTIFICATE: dict[str, Any] = {
+    "id": int, "kind": {"root", "intermediate", "broker", "client", "registry", "endpoint"}, "subject": str, "issuer": str,
+    "serial": Null(str), "fingerprint_sha256": Null(str), "not_before": "time", "not_after": "time", "days_left": float,
+    "band": {"ok", "rotate", "alarm", "14_days", "7_days", "2_days", "expired"}, "served_on": [str], "file": Null(str),
+    "drift": Null({"file_newer", "served_newer"}), "verdict": str, "failing_link": Null(str),
+}  # fmt: skip
+REJECTION: dict[str, Any] = {
+    "id": int, "kind": {"acl", "authentication", "schema", "quota"}, "client": Null(str), "principal": Null(str),
+    "cluster": Null(str), "topic": Null(str), "subject": Null(str), "host": Null(str), "listener": Null(str),
+    "operation": Null(str), "rule": Null(str), "fix": Null(str), "count": int, "first_at": "time", "last_at": "time",
+}  # fmt: skip
+
+# Live views: name -> parameters, then what a row must have among its columns; the key column is not one of them.
+LIVE_VIEWS: dict[str, tuple[str, set[str]]] = {
+    "lag.board": ("cluster=north", set(BOARD_COLUMNS)),
+    "lag.group": ("cluster=north&group=ng-audit", (set(SUMMARY) | set(PARTITION) | {"topic"})),
+    "ops.sources": ("", set(SOURCE)),
+    "clusters.health": ("cluster=north", set(SIGNAL)),
+    "clusters.certificates": ("cluster=north", set(CERTIFICATE) - {"id"}),
+    "clusters.rejections": ("cluster=north", set(REJECTION) - {"id"}),
+}
 
 # Lists: path -> fields of an item (None = the contract names no fields).
 VERDICT_OF_LOAD = {
@@ -98,6 +125,8 @@ LISTS: dict[str, dict[str, Any] | None] = {
     "/api/v1/clusters/north/topics": None,
     "/api/v1/sources": SOURCE,
     "/api/v1/findings": FINDING,
+    "/api/v1/clusters/north/certificates": CERTIFICATE,
+    "/api/v1/rejections": REJECTION,
     "/api/v1/load-tests": LOAD_TEST,
     "/api/v1/slos": None,
     "/api/v1/clients": None,

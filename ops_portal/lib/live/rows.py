@@ -10,12 +10,11 @@ delta; a delta names a row's time only where that guess is wrong.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
-from ops_portal.lib.clock import iso
+from ops_portal.lib.clock import as_datetime, iso
 from ops_portal.lib.live.views import Snapshot, View
 
 FOLLOWS = True  # in a stored row: the time is the view's own source time
@@ -72,17 +71,23 @@ class Table:
 
 def wire_time(seconds: float | None) -> str | None:
     """ISO 8601 with milliseconds, as every interface writes times."""
-    return None if seconds is None else iso(datetime.fromtimestamp(round(seconds, 3), tz=UTC))
+    return None if seconds is None else iso(as_datetime(seconds))
 
 
 def source_time(snapshot: Snapshot) -> float | None:
-    """The snapshot's source time as it travels: rounded to milliseconds, so that both ends write the same text."""
-    return None if snapshot.source_at is None else round(snapshot.source_at, 3)
+    """The snapshot's source time as it travels: whole milliseconds, so that both ends write the same text."""
+    return None if snapshot.source_at is None else _whole(snapshot.source_at)
+
+
+def _whole(seconds: float) -> float:
+    """Without what is finer than a millisecond, which no interface writes."""
+    moment = as_datetime(seconds)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000).timestamp()
 
 
 def stored_rows(view: View, snapshot: Snapshot) -> dict[str, bytes]:
     """Row key -> encoded row, the form in which two states are compared and kept in the store."""
-    index, source_at = view.time_index, snapshot.source_at
+    index, source_at = view.time_index, source_time(snapshot)
     width = len(view.columns)
     stored: dict[str, bytes] = {}
     for key, row in snapshot.rows.items():
@@ -91,8 +96,7 @@ def stored_rows(view: View, snapshot: Snapshot) -> dict[str, bytes]:
         if index is not None:
             row = [*row]
             at = row[index]
-            follows = at is not None and source_at is not None and round(at, 3) == round(source_at, 3)
-            row[index] = FOLLOWS if follows else wire_time(at)
+            row[index] = FOLLOWS if at is not None and _whole(at) == source_at else wire_time(at)
         stored[key] = orjson.dumps(row)
     return stored
 
