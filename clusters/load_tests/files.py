@@ -23,6 +23,7 @@ LARGEST_EXPOSITION = 50_000_000
 MOST_SERIES = 20_000
 MOST_PROBLEMS = 50
 _LONGEST_LINE = 65_536
+_OTHERS_NAMED = 5
 _STEP = 1_000_000  # bytes between two calls of `progress`
 _FIRST_MOMENT, _LAST_MOMENT = 946_684_800, 7_258_118_400  # 2000 and 2200: what lies outside is no time of a test
 
@@ -86,6 +87,8 @@ def read_traces(
                     found["messages"].add(at, float(row[messages]))
             except (ValueError, IndexError) as error:
                 problems.add(name, line, f"line skipped: {error}")
+        if not found["produce_latency"].slots:
+            raise UnreadableFile(f"{name} holds no sample that can be read")
         return found
 
 
@@ -103,6 +106,8 @@ def read_series(
                 timeline.add(parse_moment(row[moment]), float(row[value].rstrip("% ")))
             except (ValueError, IndexError) as error:
                 problems.add(name, line, f"line skipped: {error}")
+        if not timeline.slots:
+            raise UnreadableFile(f"{name} holds no sample that can be read")
         return columns[value], timeline
 
 
@@ -147,10 +152,13 @@ def _k6_traces(
     name: str, rows: Iterator[tuple[int, list[str]]], wanted: Collection[str], problems: Problems
 ) -> dict[str, Timeline]:
     found: dict[str, Timeline] = {}
+    others: set[str] = set()
     for line, row in rows:
         try:
             metric = row[0]
             if metric not in wanted:
+                if len(others) < _OTHERS_NAMED:
+                    others.add(metric[:60])
                 continue
             timeline = found.get(metric)
             if timeline is None:
@@ -158,6 +166,9 @@ def _k6_traces(
             timeline.add(parse_moment(row[1]), float(row[2]))
         except (ValueError, IndexError) as error:
             problems.add(name, line, f"line skipped: {error}")
+    if not any(timeline.slots for timeline in found.values()):
+        held = f"; it holds {', '.join(sorted(others))}: name one in a threshold" if others else ""
+        raise UnreadableFile(f"{name} holds no sample of a metric that is looked for{held}")
     return found
 
 

@@ -118,7 +118,10 @@ def read_run(files: Mapping[str, Path], thresholds: Iterable[Threshold], progres
 def _summary(name: str, path: Path) -> Summary:
     if path.stat().st_size > LARGEST_SUMMARY:
         raise UnreadableSummary(f"{name} is larger than {LARGEST_SUMMARY // 1_000_000} MB")
-    return read_summary(path.read_bytes())
+    found = read_summary(path.read_bytes())
+    if not found.metrics:
+        raise UnreadableSummary(f"{name} holds no metric")
+    return found
 
 
 def _stated(summary: Summary, asked: Iterable[Threshold]) -> list[Threshold]:

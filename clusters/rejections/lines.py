@@ -25,6 +25,7 @@ from clusters.rejections.types import Kind, Rejected, Resource
 
 LONGEST_LINE = 16_384  # characters; what is longer was written by nobody but a fault
 UNREAD_SHOWN = 20
+_UNREAD_KEPT = 500  # characters of each
 
 _AUTHORIZER = re.compile(
     r"Principal = (?P<principal>.*?) is (?P<verdict>Denied|Allowed) [Oo]peration = (?P<operation>\w+)"
@@ -91,13 +92,24 @@ def read_lines(lines: Iterable[str], zone: tzinfo = UTC) -> Reading:
         except Unreadable:
             reading.unread += 1
             if len(reading.unread_lines) < UNREAD_SHOWN:
-                reading.unread_lines.append(line[:500])
+                reading.unread_lines.append(line[:_UNREAD_KEPT])
             continue
         if found:
             reading.rejected.extend(found)
         else:
             reading.passed += 1
     return reading
+
+
+def why_unread(line: str) -> str:
+    """What a line of `Reading.unread_lines` lacks, as words; '' where that cannot be told from what was kept of it."""
+    if len(line) >= _UNREAD_KEPT:
+        return ""
+    try:
+        read_line(line)
+    except Unreadable as why:
+        return str(why)
+    return ""
 
 
 def read_line(line: str, zone: tzinfo = UTC) -> list[Rejected]:

@@ -19,6 +19,7 @@ from accounts.policies import may
 from accounts.roles import Right
 from accounts.selectors import clients_visible
 from clusters.models import Rejection
+from clusters.rejections.lines import why_unread
 from clusters.rejections.types import Kind
 from clusters.selectors.polling import clusters_visible
 from clusters.selectors.rejection_history import counted_since, kinds_of, rejection_bars
@@ -88,7 +89,7 @@ def rejection_list(request: HttpRequest) -> HttpResponse:
         "period_words": PERIODS[wanted.period][0],
         "clusters": clusters_visible(request.user),
         "client_names": [client.name for client in clients_visible(request.user)],
-        "feeds": rejection_feeds(request.user),
+        "feeds": [(feed, why_unread(feed.unread_line)) for feed in rejection_feeds(request.user)],
         "may_see_feeds": may(request.user, Right.SEE_SOURCES),
         "docs_url": reverse("docs-page", args=["rejections"]),
         "counters": _counters(request, wanted, since),

@@ -65,8 +65,9 @@ def read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def begun(tmp_path: Path, **more: Any) -> LoadTest:
     values = {"name": "x", "cluster": None, "thresholds": THRESHOLDS, "acting_user": None, "via": Via.API, "send": None}
-    files = more.pop("files", None) or write_files(tmp_path)
-    return load_test_begin(**(values | {"files": files} | more))
+    if "files" not in more:
+        more["files"] = write_files(tmp_path)
+    return load_test_begin(**(values | more))
 
 
 def upload(name: str, text: str | bytes) -> SimpleUploadedFile:

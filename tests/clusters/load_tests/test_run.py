@@ -140,7 +140,23 @@ def test_every_file_may_be_alone_and_brokers_stand_beside(tmp_path: Path) -> Non
         ("summary.json", b"[" * 100_000, "summary.json is no JSON"),
         ("summary.json", b"[]", "holds no object"),
         ("summary.json", b'{"version": "3.0"}', "no summary of k6"),
+        ("summary.json", b" \n", "summary.json is empty"),
+        ("summary.json", b'{"metrics": {}}', "summary.json holds no metric"),
         ("traces.csv", b"", "traces.csv is empty or damaged"),
+        ("broker-1-cpu.csv", b"", "broker-1-cpu.csv is empty or damaged"),
+        ("replication-lag.csv", b"", "replication-lag.csv is empty or damaged"),
+        (
+            "traces.csv",
+            b"metric_name,timestamp,metric_value\n",
+            "traces.csv holds no sample of a metric that is looked for",
+        ),
+        (
+            "traces.csv",
+            b"metric_name,timestamp,metric_value\nmy_metric,1790000000,4\n",
+            "it holds my_metric: name one in a threshold",
+        ),
+        ("traces.csv", b"timestamp,latency_ms\n", "traces.csv holds no sample that can be read"),
+        ("broker-1-cpu.csv", b"timestamp,cpu_percent\n", "broker-1-cpu.csv holds no sample that can be read"),
         ("traces.csv", b"a,b\n1,2\n", "has neither the columns of k6"),
         ("traces.csv.gz", b"\x1f\x8bnothing", "damaged"),
         ("broker-1-cpu.csv", b"timestamp,load\n1,2\n", "needs the columns timestamp and one of"),
@@ -159,6 +175,45 @@ def test_what_cannot_be_read_is_said_and_costs_the_other_files_nothing(
     assert any(said in str(row["text"]) for row in run.problems.rows), run.problems.rows
     if name != "replication-lag.csv":
         assert run.replication_lag == [[START, 4.0]]
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "said"),
+    [
+        ("summary.json", "run.LARGEST_SUMMARY", "summary.json is larger than 0 MB"),
+        ("broker-metrics", "files.LARGEST_EXPOSITION", "broker-metrics is larger than 0 MB"),
+        ("traces.csv", "run.LARGEST_FILE", "traces.csv is larger than 0 GB"),
+    ],
+)
+def test_a_huge_file_is_left_out_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, limit: str, said: str
+) -> None:
+    monkeypatch.setattr(f"clusters.load_tests.{limit}", 1000)
+    (tmp_path / name).write_bytes(b"x" * 1001)
+    (tmp_path / "replication-lag.csv").write_text(f"timestamp,lag_records\n{START},4\n")
+    run = read(tmp_path)
+    assert [row["text"] for row in run.problems.rows] == [said]
+    assert run.replication_lag == [[START, 4.0]]
+
+
+def test_a_packed_file_that_is_huge_unpacked_is_read_up_to_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clusters.load_tests.files.LARGEST_FILE", 20_000)
+    rows = "timestamp,latency_ms\n" + f"{START},4\n" * 5000
+    (tmp_path / "traces.csv.gz").write_bytes(gzip.compress(rows.encode()))
+    run = read(tmp_path)
+    assert "GB unpacked: the rest is left out" in str(run.problems.rows[0]["text"])
+    assert run.problems.cut == ["traces.csv.gz"]
+    assert 1000 < int(run.latency[0][1] or 0) < 5000
+    assert {row.verdict for row in run.judged} == {Judgement.UNSUPPORTED}
+
+
+def test_series_beyond_the_most_are_left_out_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clusters.load_tests.files.MOST_SERIES", 10)
+    (tmp_path / "broker-metrics").write_text("".join(f'a{{n="{n}"}} 1\n' for n in range(20)))
+    run = read(tmp_path)
+    assert (len(run.broker_metrics), run.problems.rows[0]["text"]) == (10, "more than 10 series: the rest is left out")
 
 
 def test_broken_lines_are_counted_and_skipped(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 from django.db.models import Sum
+from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -16,6 +17,7 @@ from clusters.rejections.types import Kind, Rejected
 from clusters.services.rejection_counters import counters_store
 from clusters.services.rejection_findings import rejection_findings_settle
 from clusters.services.rejections import Part, Report, lines_ingest, rejections_ingest, rejections_prune
+from tests.accounts.factories import make_user
 from tests.clusters.rejections.conftest import Firms, Line
 
 pytestmark = pytest.mark.django_db
@@ -58,11 +60,20 @@ def test_a_stretch_of_a_file_is_counted_once(north: Cluster, line: Line) -> None
 
 
 def test_lines_that_cannot_be_read_are_counted_and_shown(north: Cluster, line: Line) -> None:
-    done = lines_ingest(
-        cluster=north, lines=[line()[:90], "[x] INFO something else (kafka.server)"], part=Part("s", 0, 9)
-    )
+    cut = line()[:90]
+    done = lines_ingest(cluster=north, lines=[cut, "[x] INFO something else (kafka.server)"], part=Part("s", 0, 9))
     assert (done.unread, done.passed, done.rejections) == (1, 1, 0)
-    assert RejectionFeed.objects.get().unread_line == line()[:90] or RejectionFeed.objects.get().unread == 1
+    feed = RejectionFeed.objects.get()
+    assert (feed.unread, feed.unread_line) == (1, cut)
+
+
+def test_the_page_says_which_line_could_not_be_read_and_why(north: Cluster, line: Line, client: Client) -> None:
+    cut = line().partition(" based on rule")[0]
+    lines_ingest(cluster=north, lines=[cut], part=Part("s", 0, 9, "broker-1:/log"))
+    client.force_login(make_user("sre"))
+    page = client.get("/rejections").content.decode()
+    assert "Newest that cannot be read (the rule is missing)" in page
+    assert cut in page
 
 
 def test_a_sender_with_a_wrong_clock_does_not_move_history(north: Cluster, line: Line) -> None:

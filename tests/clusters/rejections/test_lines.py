@@ -1,5 +1,6 @@
 """Lines in every form that Kafka and registries write them are read; what is cut is handed back, and nothing is made up."""
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -19,6 +20,10 @@ from tests.clusters.rejections.corpus import corpus, denied_line
 AT = datetime(2026, 11, 22, 14, 16, 51, 50_000, UTC).timestamp()
 LIVE = Path(__file__).with_name("live.log")
 LOGGER = "(kafka.authorizer.logger)"
+OLD_FORM = (
+    "[2026-11-22 14:16:51,050] INFO Principal = User:bob is Denied Operation = Write from host = 10.0.0.1 on resource = "
+    "Topic:LITERAL:northgate-orders"
+)
 
 
 def only(line: str) -> Rejected:
@@ -131,11 +136,32 @@ def test_a_cut_line_is_never_read_as_another_refusal(length: int, head: bool) ->
 @given(length=st.integers(min_value=0, max_value=250))
 def test_a_cut_line_of_the_zookeeper_era_is_never_read_as_another(form: str, length: int) -> None:
     tail = " for request = Produce with resourceRefCount = 1" if form == "zookeeper" else ""
-    line = (
-        "[2026-11-22 14:16:51,050] INFO Principal = User:bob is Denied Operation = Write from host = 10.0.0.1 on resource = "
-        f"Topic:LITERAL:northgate-orders{tail} {LOGGER}"
-    )
+    line = f"{OLD_FORM}{tail} {LOGGER}"
     assert all(one == only(line) for one in read_lines([line[:length]]).rejected)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (denied_line(AT).partition(" on resource")[0], "not a whole message of an authorizer"),
+        (denied_line(AT).partition("Principal = ")[2], "the line's beginning is missing"),
+        (
+            denied_line(AT, rule="MatchingAcl(acl=StandardAcl[resource").removesuffix(f" {LOGGER}"),
+            "the rule is not whole",
+        ),
+        (denied_line(AT).partition(" based on rule")[0], "the rule is missing"),
+        (OLD_FORM.partition("-orders")[0], "the end of the message is missing"),
+        ("[DENY] Auth request Write on Topic:orders by", "not a whole message of Aiven's authorizer"),
+        ("Failed authentication with /10.1.2.3 (SSL hand", "not a whole message of the network layer"),
+        ('apicurio-registry.access method="POST" path="/apis', "not a whole line of the registry's access log"),
+        ('{"message": "Principal = User:a is Den', "not a whole JSON object"),
+        ("Principal = " + "a" * 16_384, "the line is too long"),
+    ],
+)
+def test_a_line_that_cannot_be_read_says_what_it_lacks(line: str, says: str) -> None:
+    with pytest.raises(Unreadable) as refused:
+        read_line(line)
+    assert str(refused.value) == says
 
 
 def test_two_messages_on_one_line_are_two_refusals() -> None:
@@ -202,10 +228,21 @@ def test_bodies_of_shippers_are_lines(body: bytes, kind: str) -> None:
     assert lines_of(body, kind) == ["one", "two"]
 
 
-@pytest.mark.parametrize("body", [b"{", b'{"rows": []}', b"[1]", b'[{"text": "a"}]'])
-def test_a_body_without_lines_is_refused(body: bytes) -> None:
-    with pytest.raises(BodyRefused):
-        lines_of(body, "application/json")
+@pytest.mark.parametrize(
+    ("body", "kind", "says"),
+    [
+        (b"{", "application/json", "The body is not JSON: "),
+        (b"", "application/json", "The body is not JSON: "),
+        (b'{"rows": []}', "application/json", 'neither a JSON array nor an object with "lines"'),
+        (b"[1]", "application/json", "neither a text nor an object with one of message, log, line, msg"),
+        (b'[{"text": "a"}]', "application/json", "neither a text nor an object with one of message, log, line, msg"),
+        (b'{"line": "a"}\n{"line', "application/x-ndjson", "The body is not JSON: "),
+        (b"a\n" * 50_001, "text/plain", "A batch has at most 50,000 lines."),
+    ],
+)
+def test_a_body_without_lines_is_refused_and_told_why(body: bytes, kind: str, says: str) -> None:
+    with pytest.raises(BodyRefused, match=re.escape(says)):
+        lines_of(body, kind)
 
 
 def test_folding_counts_by_series_and_minute() -> None:
