@@ -3,11 +3,10 @@
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Max
 
 from accounts.policies import Scope, may
 from accounts.roles import Right
-from clusters.models import Source
+from clusters.live.cluster_param import longest_period, parse_cluster
 from clusters.selectors.certificates import SOURCE_KIND, CertificateRow, certificates_in, contract, now, read_at
 from ops_portal.lib.clock import iso
 from ops_portal.lib.live.views import Forbidden, Params, Snapshot, View, Watcher, register
@@ -16,7 +15,6 @@ CERTIFICATE_COLUMNS = (
     "kind", "subject", "issuer", "serial", "fingerprint_sha256", "not_before", "not_after", "days_left", "band", "served_on",
     "file", "drift", "verdict", "failing_link",
 )  # fmt: skip
-_LONGEST_NAME = 63
 
 
 def register_views() -> None:
@@ -25,21 +23,12 @@ def register_views() -> None:
         View(
             name="clusters.certificates",
             columns=CERTIFICATE_COLUMNS,
-            parse_params=_params,
+            parse_params=parse_cluster,
             scope=_scope,
             snapshot=_snapshot,
             period_seconds=_period,
         )
     )
-
-
-def _params(raw: Params) -> dict[str, Any]:
-    cluster = raw.get("cluster")
-    if isinstance(cluster, list):
-        cluster = cluster[-1] if cluster else None
-    if cluster is not None and (not isinstance(cluster, str) or len(cluster) > _LONGEST_NAME or "\0" in cluster):
-        raise ValueError("cluster is the name of a cluster")
-    return {"cluster": cluster or None}
 
 
 def _scope(watcher: Watcher, params: Params) -> str:
@@ -66,9 +55,6 @@ def _row(row: CertificateRow) -> list[Any]:
     return [values[name] for name in CERTIFICATE_COLUMNS]
 
 
-def _period(params: Params) -> float | None:
-    rows = Source.objects.filter(kind=SOURCE_KIND, enabled=True, cluster__removed_at__isnull=True)
-    if params["cluster"] is not None:
-        rows = rows.filter(cluster__name=params["cluster"])
-    longest: int | None = rows.aggregate(longest=Max("period_seconds"))["longest"]
-    return float(longest or settings.CERTIFICATE_PERIOD_SECONDS)  # hidden and absent look alike
+def _period(params: Params) -> float:
+    period = longest_period(params, kind=SOURCE_KIND)
+    return period or float(settings.CERTIFICATE_PERIOD_SECONDS)  # hidden and absent look alike

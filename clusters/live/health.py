@@ -4,14 +4,14 @@ Row keys are `cluster/signal`, and `cluster/` for the verdict: its state and its
 """
 
 from datetime import datetime
+from functools import partial
 from typing import Any
-
-from django.db.models import Max
 
 from accounts.policies import may
 from accounts.roles import Right
 from clusters.health.states import Source as Kind
-from clusters.models import Cluster, Source
+from clusters.live.cluster_param import longest_period, parse_cluster
+from clusters.models import Cluster
 from clusters.selectors.health import SignalRow, signals_now
 from ops_portal.lib.live.views import Forbidden, Params, Snapshot, View, Watcher, register
 
@@ -19,7 +19,6 @@ HEALTH_COLUMNS = (
     "cluster", "signal", "scope", "state", "reason", "value", "unit", "entity", "warn", "critical", "source", "since",
     "observed_at", "age_seconds", "stale", "query", "runbook",
 )  # fmt: skip
-_LONGEST_NAME = 63
 
 
 def register_views() -> None:
@@ -28,22 +27,13 @@ def register_views() -> None:
         View(
             name="clusters.health",
             columns=HEALTH_COLUMNS,
-            parse_params=_params,
+            parse_params=parse_cluster,
             scope=_scope,
             snapshot=_snapshot,
-            period_seconds=_period,
+            period_seconds=partial(longest_period, kind=Kind.BROKERS.value),
             time_column="observed_at",
         )
     )
-
-
-def _params(raw: Params) -> dict[str, Any]:
-    cluster = raw.get("cluster")
-    if isinstance(cluster, list):
-        cluster = cluster[-1] if cluster else None
-    if cluster is not None and (not isinstance(cluster, str) or len(cluster) > _LONGEST_NAME):
-        raise ValueError("cluster is the name of a cluster")
-    return {"cluster": cluster or None}
 
 
 def _scope(watcher: Watcher, params: Params) -> str:
@@ -82,11 +72,3 @@ def _row(row: SignalRow, newest: float | None) -> list[Any]:
 def _age(at: datetime | None, newest: float | None) -> float | None:
     """As of the view's own time: a row does not change by growing older."""
     return None if at is None or newest is None else round(newest - at.timestamp(), 1)
-
-
-def _period(params: Params) -> float | None:
-    rows = Source.objects.filter(enabled=True, cluster__removed_at__isnull=True, kind=Kind.BROKERS.value)
-    if params["cluster"] is not None:
-        rows = rows.filter(cluster__name=params["cluster"])
-    longest: int | None = rows.aggregate(longest=Max("period_seconds"))["longest"]
-    return None if longest is None else float(longest)

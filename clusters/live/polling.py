@@ -2,12 +2,10 @@
 
 from typing import Any
 
-from django.db.models import Max
-
 from accounts.policies import may
 from accounts.roles import Right
 from clusters import selectors
-from clusters.models import Source
+from clusters.live.cluster_param import longest_period, parse_cluster
 from ops_portal.lib.database import database_clock
 from ops_portal.lib.live.views import Forbidden, Params, Snapshot, View, Watcher, register
 
@@ -15,7 +13,6 @@ SOURCE_COLUMNS = (
     "cluster", "kind", "period_seconds", "state", "last_success_at", "age_seconds", "stale", "error", "entity_errors",
     "requests", "breaker",
 )  # fmt: skip
-_LONGEST_NAME = 63
 _ERRORS_SHOWN = 50
 
 
@@ -25,22 +22,13 @@ def register_views() -> None:
         View(
             name="ops.sources",
             columns=SOURCE_COLUMNS,
-            parse_params=_params,
+            parse_params=parse_cluster,
             scope=_scope,
             snapshot=_snapshot,
-            period_seconds=_period,
+            period_seconds=longest_period,
             time_column="last_success_at",
         )
     )
-
-
-def _params(raw: Params) -> dict[str, Any]:
-    cluster = raw.get("cluster")
-    if isinstance(cluster, list):
-        cluster = cluster[-1] if cluster else None
-    if cluster is not None and (not isinstance(cluster, str) or len(cluster) > _LONGEST_NAME):
-        raise ValueError("cluster is the name of a cluster")
-    return {"cluster": cluster or None}
 
 
 def _scope(watcher: Watcher, params: Params) -> str:
@@ -61,11 +49,3 @@ def _row(row: selectors.SourceRow) -> list[Any]:
         None if row.age_seconds is None else round(row.age_seconds, 1), row.stale, row.error,
         list(row.entity_errors[:_ERRORS_SHOWN]), row.requests, row.breaker,
     ]  # fmt: skip
-
-
-def _period(params: Params) -> float | None:
-    rows = Source.objects.filter(enabled=True, cluster__removed_at__isnull=True)
-    if params["cluster"] is not None:
-        rows = rows.filter(cluster__name=params["cluster"])
-    longest: int | None = rows.aggregate(longest=Max("period_seconds"))["longest"]
-    return None if longest is None else float(longest)

@@ -4,6 +4,7 @@ from typing import Any
 
 from accounts.policies import Scope, may
 from accounts.roles import Right
+from clusters.live.cluster_param import parse_cluster
 from clusters.selectors.rejections import RejectionRow, filtered, in_scope, rejection_rows
 from ops_portal.lib.clock import iso
 from ops_portal.lib.live.views import Forbidden, Params, Snapshot, View, Watcher, register
@@ -13,7 +14,6 @@ REJECTION_COLUMNS = (
     "first_at", "last_at",
 )  # fmt: skip
 MOST_ROWS = 200
-_LONGEST_NAME = 63
 
 
 def register_views() -> None:
@@ -22,21 +22,12 @@ def register_views() -> None:
         View(
             name="clusters.rejections",
             columns=REJECTION_COLUMNS,
-            parse_params=_params,
+            parse_params=parse_cluster,
             scope=_scope,
             snapshot=_snapshot,
             period_seconds=lambda params: None,
         )
     )
-
-
-def _params(raw: Params) -> dict[str, Any]:
-    cluster = raw.get("cluster")
-    if isinstance(cluster, list):
-        cluster = cluster[-1] if cluster else None
-    if cluster is not None and (not isinstance(cluster, str) or len(cluster) > _LONGEST_NAME):
-        raise ValueError("cluster is the name of a cluster")
-    return {"cluster": cluster or None}
 
 
 def _scope(watcher: Watcher, params: Params) -> str:
