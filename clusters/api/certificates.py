@@ -28,6 +28,7 @@ from ops_portal.lib.api import (
     Listed,
     Repeated,
     Search,
+    Text,
     body_of,
     body_schema,
     one_of,
@@ -105,15 +106,15 @@ class KeyBody(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(min_length=1, max_length=200)
-    version: str = Field(
+    name: Text = Field(min_length=1, max_length=200)
+    version: Text = Field(
         "", max_length=200, description="As the key service names it; a new one is logged as a rotation."
     )
     rotated_at: datetime
     rotation_days: float = Field(90, ge=1, le=3660)
     manual: bool = Field(False, description="Asymmetric, HMAC and imported keys do not rotate by themselves.")
-    owner: str = Field("", max_length=200)
-    client: str | None = Field(None, max_length=120)
+    owner: Text = Field("", max_length=200)
+    client: Text | None = Field(None, max_length=120)
 
 
 @router.get(

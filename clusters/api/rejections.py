@@ -46,6 +46,7 @@ SORTS = {
     "principal": "principal", "cluster": "cluster__name", "host": "host",
 }  # fmt: skip
 MOST_REPORTS = 1000
+MOST_BYTES = 2**63 - 1  # of a stream: what its column holds
 _LOG_BODY = {
     "requestBody": {
         "required": True,
@@ -167,8 +168,8 @@ def ingest_authorizer_log(
     stream: Annotated[
         str, Query(max_length=200, description="The content of a file, for senders with positions.")
     ] = "",
-    start: Annotated[int, Query(ge=0, description="Byte where the batch begins in the stream.")] = 0,
-    end: Annotated[int, Query(ge=0, description="Byte after its last line.")] = 0,
+    start: Annotated[int, Query(ge=0, le=MOST_BYTES, description="Byte where the batch begins in the stream.")] = 0,
+    end: Annotated[int, Query(ge=0, le=MOST_BYTES, description="Byte after its last line.")] = 0,
     label: Annotated[str, Query(max_length=400, description="Host and file, for people.")] = "",
     sent_at: Annotated[float | None, Query(description="The sender's clock, seconds since the epoch.")] = None,
 ) -> HttpResponse:

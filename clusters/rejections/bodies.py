@@ -47,11 +47,11 @@ def _json_lines(body: bytes) -> list[str]:
 
 def _line(item: Any) -> str:
     if isinstance(item, str):
-        return item
+        return item.replace("\0", "")
     if isinstance(item, dict):
         text = next((item[name] for name in _FIELDS if isinstance(item.get(name), str)), None)
         if text is not None:
-            return str(text)
+            return str(text).replace("\0", "")
     raise BodyRefused(f"A line is neither a text nor an object with one of {', '.join(_FIELDS)}.")
 
 

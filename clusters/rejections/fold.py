@@ -29,12 +29,12 @@ def series_key(origin: str, rejected: Rejected) -> str:
 
 
 def fold(origin: str, found: Iterable[Rejected], *, now: float) -> list[Series]:
-    """The series of some refusals, by key. A time that lies ahead of `now`, or none, counts as `now`."""
+    """The series of some refusals, by key. A time ahead of `now`, one before 1970, or none, counts as `now`."""
     # Most of a burst are equal but for the time, so the costly key is made once per distinct refusal.
     keys: dict[Rejected, str] = {}
     series: dict[str, Series] = {}
     for rejected in found:
-        at = now if rejected.at is None or rejected.at > now else rejected.at
+        at = rejected.at if rejected.at is not None and 0 <= rejected.at <= now else now
         plain = rejected._replace(at=None, times=1)
         key = keys.get(plain)
         if key is None:

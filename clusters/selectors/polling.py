@@ -50,7 +50,7 @@ def clusters_visible(user: Person) -> QuerySet[Cluster]:
 
 def cluster_named(user: Person, name: str) -> Cluster | None:
     """The cluster of that name; None when there is none that the user may see."""
-    return clusters_visible(user).filter(name=name).first()
+    return clusters_visible(user).filter(name=name).first() if "\0" not in name else None
 
 
 def sources(user: Person, cluster: str | None = None) -> list[SourceRow]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 from typing import Any
 
@@ -138,7 +138,7 @@ def rejections_ingest(*, reports: Sequence[Report], batch: str = "", origin: Ori
         return Ingested(taken=False)
     now = database_clock().now()
     by_cluster: dict[int, list[Report]] = {}
-    for report in reports:
+    for report in (replace(one, rejected=_capped(one.rejected)) for one in reports):
         by_cluster.setdefault(0 if report.cluster is None else report.cluster.pk, []).append(report)
     new_series = 0
     for _, found in sorted(by_cluster.items()):

@@ -30,7 +30,7 @@ def offer_keep(
         subject=subject[:500],
         client_id=named or owners_on(cluster).of_subject(subject),
         via=via,
-        schema_type=schema_type or (known.schema_type if known is not None else ""),
+        schema_type=schema_type.replace("\0", "") or (known.schema_type if known is not None else ""),
         schema=schema.replace("\0", ""),
         compatible=compatible,
         reason=reason.replace("\0", ""),

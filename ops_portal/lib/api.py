@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.datastructures import MultiValueDict
 from ninja import Field, Query, Schema
 from ninja.parser import Parser
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from ops_portal.lib import cursor as cursors
 from ops_portal.lib.clock import iso
@@ -33,6 +33,15 @@ Limit = Annotated[int, Query(ge=1, le=LARGEST_LIMIT, description="Items per page
 Cursor = Annotated[str | None, Query(max_length=2000, description="`next_cursor` of the page before.")]
 Repeated = Annotated[list[str], Query(default_factory=list, description="May be given several times, meaning or.")]
 Search = Annotated[str, Query(max_length=400, description="Case-insensitive substring.")]
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("holds a character that no name can have")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable)]  # of a body: what the database can hold
 
 
 class Contract(Schema):

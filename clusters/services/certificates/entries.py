@@ -1,7 +1,7 @@
 """What people enter: certificates managed elsewhere, endpoints, keys of the key service, policies. Each leaves an audit row."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -18,6 +18,7 @@ from ops_portal.lib.database import database_clock
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}")
 _SERVED_KINDS = (CertificateKind.BROKER, CertificateKind.REGISTRY, CertificateKind.ENDPOINT)
 _SLACK = timedelta(minutes=5)
+_EARLIEST = datetime.fromtimestamp(0, UTC)
 
 
 def _now() -> datetime:
@@ -148,6 +149,8 @@ def key_record(
         problems["rotation_days"] = ["1 to 3660 days."]
     if rotated_at > at + _SLACK:
         problems["rotated_at"] = ["This lies in the future."]
+    if rotated_at < _EARLIEST:
+        problems["rotated_at"] = ["This lies before 1970."]
     if problems:
         raise ValidationError(problems)
     row = ServiceKey.objects.select_for_update().filter(cluster=cluster, name=name, removed_at__isnull=True).first()

@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Callable
 
 import redis
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
+from psycopg_pool import PoolTimeout
 
 from ops_portal.lib.live import frames, rows, store, views
 from ops_portal.lib.live.store import State
@@ -122,10 +123,16 @@ def forget() -> None:
 
 
 def _refresh_counted(key: ViewKey) -> None:
+    """A key that cannot be read costs no other its news. Raises where none could be read: without either server."""
     try:
         refresh(key)
     except Contended:
         counts["conflicts"] += 1
+    except (redis.RedisError, OperationalError, InterfaceError, PoolTimeout):
+        raise
+    except Exception:
+        counts["failed"] += 1
+        logger.exception("The live view %s could not be published.", key.view.name)
 
 
 def _publish(key: ViewKey, known: State, snapshot: Snapshot) -> State | None:

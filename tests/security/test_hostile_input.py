@@ -1,0 +1,128 @@
+"""What people, shippers and files bring that no database can hold: it is refused by name or cleaned, and stops nothing."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+from django.utils import timezone
+
+from clusters.models import Cluster, Rejection, RejectionFeed, SchemaOffer, ServiceKey
+from clusters.services.rejections import lines_ingest
+from ops_portal.lib.live import publish, snapshots, views
+from ops_portal.lib.live.views import Params, Snapshot, View
+from tests.accounts.factories import make_user
+from tests.api.conftest import call_as
+from tests.clusters.rejections.conftest import Firms, Line, firms, line, north
+from tests.security.test_matrix import watcher
+
+__all__ = ["call_as", "firms", "line", "north"]
+
+pytestmark = pytest.mark.django_db
+LOG, REPORTS = "/api/v1/ingest/authorizer-log", "/api/v1/ingest/rejections"
+NUL = "northgate\0"
+
+
+# --- live views ---
+@pytest.mark.parametrize(
+    ("view", "params"),
+    [
+        ("clusters.rejections", {"cluster": NUL}),
+        ("clusters.certificates", {"cluster": NUL}),
+        ("clusters.health", {"cluster": NUL}),
+        ("ops.sources", {"cluster": NUL}),
+        ("lag.board", {"cluster": "north", "client": [NUL]}),
+        ("lag.group", {"cluster": "north", "group": NUL}),
+    ],
+)
+def test_a_view_is_never_watched_under_a_name_that_cannot_be_asked_for(view: str, params: Params) -> None:
+    with pytest.raises(ValueError, match="character"):
+        views.authorise(view, watcher(make_user("sre")), params)
+
+
+@pytest.fixture
+def half_broken(valkey: redis.Redis) -> Any:
+    """Five keys of a view that somebody watches, of which one cannot be read."""
+
+    def snapshot(scope: str, params: Params) -> Snapshot:
+        if params["number"] == 2:
+            raise ValueError("this one fails")
+        return Snapshot({"k": [params["number"]]}, 1000.0)
+
+    view = View(
+        name="test.half_broken", columns=("a",), parse_params=dict, scope=lambda watcher, params: "all",
+        snapshot=snapshot, period_seconds=lambda params: 5.0,
+    )  # fmt: skip
+    publish.forget()
+    views.register(view)
+    snapshots.watch([views.key_for(view, {"number": number}, "all") for number in range(5)])
+    yield view
+    views.unregister(view.name)
+
+
+def test_a_view_that_one_person_breaks_goes_on_for_everybody_else(half_broken: View) -> None:
+    assert publish.publish_changed(half_broken.name) == 4
+
+
+# --- what shippers and gateways bring ---
+@pytest.mark.parametrize("skew", ["nan", "inf", "-inf", "1e300", "-1e300"])
+def test_a_sender_s_clock_that_is_no_time_moves_nothing(
+    call_as: Callable[..., Any], north: Cluster, line: Line, skew: str
+) -> None:
+    answer = call_as("sre").post(f"{LOG}?cluster=north&sent_at={skew}", line(), content_type="text/plain")
+    assert (answer.status_code, answer.json()["rejections"]) == (200, 1)
+    assert abs((Rejection.objects.get().last_at - timezone.now()).total_seconds()) < 60
+
+
+@pytest.mark.parametrize("stamp", [-99_999_999_999_999, -1e308, 1e308, "0001-01-01T00:00:00+14:00"])
+def test_a_line_of_a_time_before_all_times_counts_as_now(north: Cluster, line: Line, stamp: object) -> None:
+    assert lines_ingest(cluster=north, lines=[json.dumps({"timestamp": stamp, "message": line()})]).rejections == 1
+    assert abs((Rejection.objects.get().last_at - timezone.now()).total_seconds()) < 60
+
+
+def test_an_unreadable_line_with_nul_does_not_hold_up_its_file(
+    call_as: Callable[..., Any], north: Cluster, line: Line
+) -> None:
+    cut = line()[:90]
+    body = json.dumps({"message": f"{cut}\0"})
+    address = f"{LOG}?cluster=north&stream=a&start=0&end=10"
+    answer = call_as("sre").post(address, body, content_type="application/x-ndjson")
+    assert (answer.status_code, answer.json()["unread"], answer.json()["position"]) == (200, 1, 10)
+    assert RejectionFeed.objects.get().unread_line == cut
+
+
+def test_a_position_beyond_all_files_is_refused_by_name(call_as: Callable[..., Any], north: Cluster) -> None:
+    answer = call_as("sre").post(f"{LOG}?cluster=north&stream=a&start=0&end={10**30}", "", content_type="text/plain")
+    assert (answer.status_code, list(answer.json()["fields"])) == (422, ["end"])
+    assert not RejectionFeed.objects.exists()
+
+
+def test_a_report_is_kept_whatever_its_texts_hold(call_as: Callable[..., Any], north: Cluster, firms: Firms) -> None:
+    report = {
+        "kind": "schema", "cluster": "north", "subject": "northgate-orders\0-value", "offered_schema": '{"type"\0: "int"}',
+        "schema_type": "AV\0RO", "client": "Northgate Capital\0", "at": "0001-01-01T00:00:00+14:00",
+    }  # fmt: skip
+    caller = call_as("sre")
+    assert caller.post(REPORTS, {"rejections": [report]}, content_type="application/json").status_code == 200
+    row, offer = Rejection.objects.get(), SchemaOffer.objects.get()
+    assert (row.subject, row.client, row.count) == ("northgate-orders-value", firms["northgate"], 1)
+    assert (offer.subject, offer.client_id, offer.schema_type) == (row.subject, row.client_id, "AVRO")
+    report["cluster"] = "north\0"
+    refused = caller.post(REPORTS, {"rejections": [report]}, content_type="application/json")
+    assert (refused.status_code, list(refused.json()["fields"])) == (422, ["cluster"])
+
+
+# --- keys ---
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("name", NUL), ("version", NUL), ("owner", NUL), ("client", NUL), ("rotated_at", "0001-01-01T00:00:00+14:00")],
+)
+def test_a_key_that_cannot_be_kept_is_refused_by_name(
+    call_as: Callable[..., Any], north: Cluster, field: str, value: str
+) -> None:
+    """A time before the year 1 of UTC is stored and can never be read again, by any page."""
+    body = {"name": "payments", "rotated_at": "2026-01-01T00:00:00Z", field: value}
+    answer = call_as("sre").post("/api/v1/clusters/north/keys", body, content_type="application/json")
+    assert (answer.status_code, list(answer.json()["fields"])) == (422, [field])
+    assert not ServiceKey.objects.exists()
