@@ -63,6 +63,8 @@ def figure(
     drawn = [(text, value) for text, value in bounds if not wide or value > 0]
     x: dict[str, Any] = {"title": {"text": "seconds since the begin"}} if relative else {"type": "date", "hoverformat": "%H:%M:%S UTC", "tickangle": 0, "nticks": 5}  # fmt: skip
     y: dict[str, Any] = {"type": "log", "dtick": 1} if wide else {"rangemode": "tozero", "nticks": 5}
+    if not known and not drawn:
+        y = {"range": [0, 1], "dtick": 1}  # nothing but zeros: no halves of a record
     layout = {
         "height": _HEIGHT,
         "margin": {"l": 56, "r": 12, "t": 8, "b": 52 if relative or len(lines) > 1 else 32},

@@ -29,6 +29,8 @@ def value_words(value: float, unit: str) -> str:
         return f"{formats.three_digits(value * 100)}{formats.THIN}%"
     if unit == "bytes":
         return _bytes(value)
+    if unit == "ms" and abs(value) >= 1000:
+        return formats.duration(value / 1000)
     text = formats.compact(value)
     suffix = _SUFFIX.get(unit, "")
     return f"{text}{suffix}" if suffix.startswith("/") else f"{text}{formats.THIN}{suffix}" if suffix else text
@@ -43,6 +45,12 @@ def in_unit(value: float | None, unit: str) -> SafeString:
     return format_html(
         '<data class="num" value="{}" title="{}">{}</data>', value, exact.strip(), value_words(value, unit)
     )
+
+
+@register.filter
+def milliseconds(seconds: float) -> float:
+    """Seconds as milliseconds, for what takes a part of one."""
+    return seconds * 1000
 
 
 @register.filter

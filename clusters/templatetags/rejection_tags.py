@@ -1,6 +1,7 @@
 """Marks of rejections: commands in sentences, and bars by the minute."""
 
 import json
+import re
 
 from django import template
 from django.utils.html import format_html, format_html_join
@@ -11,6 +12,10 @@ from ops_portal.lib import formats
 
 register = template.Library()
 HEIGHT = 48.0
+_MATCHING = re.compile(
+    r"resourceType=(?P<type>\w+), resourceName=(?P<name>.*), patternType=(?P<pattern>\w+), "
+    r"principal=(?P<principal>.*), host=(?P<host>[^,]*), operation=(?P<operation>\w+), permissionType=DENY\]"
+)
 
 
 @register.filter
@@ -27,6 +32,20 @@ def command_in(text: str | None) -> str:
     """The first command of a sentence; empty when there is none."""
     parts = (text or "").split("`")
     return parts[1] if len(parts) > 2 else ""
+
+
+@register.filter
+def rule_words(rule: str) -> str:
+    """The rule that refused, as people say it; what is no authorizer's rule stays as it is."""
+    if rule == "DefaultDeny":
+        return "no rule allows it"
+    found = _MATCHING.search(rule)
+    if found is None:
+        return rule
+    host = "any host" if found["host"] == "*" else found["host"]
+    prefix = "names that begin with " if found["pattern"] == "PREFIXED" else ""
+    kind = found["type"].lower().replace("_", " ")
+    return f"a rule denies {found['operation']} on {kind} {prefix}{found['name']} to {found['principal']} from {host}"
 
 
 @register.simple_tag
