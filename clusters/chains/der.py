@@ -1,12 +1,20 @@
 """As much of DER as is needed to tell files apart before a library opens them."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 _PKCS7_SIGNED = bytes.fromhex("06092a864886f70d010702")
 _MOST_NODES = 100_000
 _DEEPEST = 24
 
 Element = tuple[int, bytes]
+
+
+class Part(NamedTuple):
+    """One element inside another."""
+
+    tag: int
+    content: bytes
 
 
 def total_length(data: bytes) -> int | None:
@@ -35,6 +43,19 @@ def key_derivation_rounds(data: bytes) -> int:
             most = max(most, int.from_bytes(content, "big"))
         before = tag
     return most
+
+
+def parts(content: bytes) -> list[Part]:
+    """The elements that follow one another in `content`. Raises ValueError where one is cut or of no stated length."""
+    found, place = [], 0
+    while place < len(content):
+        header = _header(content, place)
+        if header is None or place + header[1] + header[2] > len(content) or len(found) > _MOST_NODES:
+            raise ValueError("an element is cut")
+        tag, head, size = header
+        found.append(Part(tag, content[place + head : place + head + size]))
+        place += head + size
+    return found
 
 
 def _header(data: bytes, place: int) -> tuple[int, int, int] | None:

@@ -8,7 +8,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7, pkcs12
 
 from clusters.chains import der, jks
 from clusters.chains.facts import Certificate, NotACertificate, read
+from clusters.chains.java_trust import without_mark
 
 LARGEST_BUNDLE = 20 * 1024 * 1024  # bytes
 MOST_CERTIFICATES = 20_000
@@ -206,7 +207,7 @@ def _pkcs7(raw: bytes, found: _Found, where: str) -> Iterable[Certificate]:
 def _parse_pkcs12(data: bytes, passwords: Sequence[str]) -> Bundle:
     if der.key_derivation_rounds(data) > MOST_ROUNDS:
         raise Unreadable(Reason.MALFORMED_STORE, "The PKCS#12 asks for an absurd number of key derivation rounds.")
-    store = None
+    store, opened_with = None, b""
     for password in (None, *(word.encode() for word in ("", *passwords))):
         try:
             store = pkcs12.load_pkcs12(data, password)
@@ -217,6 +218,7 @@ def _parse_pkcs12(data: bytes, passwords: Sequence[str]) -> Bundle:
                 text = f"The PKCS#12 cannot be read: {str(error)[:200]}."
                 raise Unreadable(Reason.MALFORMED_STORE, text) from error
         else:
+            opened_with = password or b""
             break
     if store is None:
         if passwords:
@@ -226,7 +228,18 @@ def _parse_pkcs12(data: bytes, passwords: Sequence[str]) -> Bundle:
     own = [store.cert] if store.cert is not None else []
     for number, one in enumerate([*own, *store.additional_certs], start=1):
         found.add_der(one.certificate.public_bytes(Encoding.DER), f"Entry {number}")
-    return found.bundle("pkcs12", "The PKCS#12 holds no certificate.")
+    bundle = found.bundle("pkcs12", "The PKCS#12 holds no certificate.")
+    return bundle if store.key is not None else _marked(bundle, data, opened_with)
+
+
+def _marked(bundle: Bundle, data: bytes, password: bytes) -> Bundle:
+    """The bundle of a store without a key, with what Java would make of it."""
+    count = without_mark(data, password)
+    if not count:
+        return bundle
+    none = "trusts nobody with it" if count >= len(bundle.certificates) else f"passes over {count} of them"
+    text = f"As a trust store Java {none}: its mark of trust is missing. Write the store with keytool -importcert."
+    return replace(bundle, problems=(text, *bundle.problems))
 
 
 def _is_about_the_password(error: ValueError) -> bool:

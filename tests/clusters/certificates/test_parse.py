@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import pkcs7, pkcs12
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clusters.chains import LARGEST_BUNDLE, NotACertificate, Reason, Unreadable, der, parse, read
+from clusters.chains import LARGEST_BUNDLE, NotACertificate, Reason, Unreadable, der, java_trust, parse, read
 from clusters.chains.facts import Certificate
 from clusters.chains.parse import MOST_ROUNDS
 from tests.clusters.certificates.make import authority, leaf, root
@@ -127,11 +127,12 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     place = tmp_path_factory.mktemp("stores")
     made = {}
     (place / "all.p12").write_bytes(sealed(PASSWORD))
-    for form in ("jks", "jceks"):
+    for form in ("jks", "jceks", "pkcs12"):
         common = ["-storepass", PASSWORD, "-storetype", form, "-keystore", f"trust.{form}", "-noprompt"]
         for number, one in enumerate(ALL):
             (place / f"{number}.pem").write_bytes(one.pem)
-            command = [keytool, "-importcert", "-file", f"{number}.pem", "-alias", f"c{number}", *common]
+            alias = "" if form == "pkcs12" and number == 0 else f"c{number}"  # an empty name is a name
+            command = [keytool, "-importcert", "-file", f"{number}.pem", "-alias", alias, *common]
             subprocess.run(command, cwd=place, check=True, capture_output=True, timeout=60)
         made[f"trust.{form}"] = (place / f"trust.{form}").read_bytes()
     command = [
@@ -148,6 +149,41 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     subprocess.run(command, cwd=place, check=True, capture_output=True, timeout=60)
     made["key.jks"] = (place / "key.jks").read_bytes()
     return made
+
+
+def told_of_java(data: bytes) -> str:
+    """What a store without a key says of Java, as a password opens it."""
+    return " ".join(text for text in parse(data, [PASSWORD]).problems if "Java" in text)
+
+
+def test_a_trust_store_of_java_is_one_for_java(stores: dict[str, bytes]) -> None:
+    assert sorted(found(stores["trust.pkcs12"], PASSWORD)) == sorted(NAMES)
+    assert told_of_java(stores["trust.pkcs12"]) == ""
+    assert refused(stores["trust.pkcs12"], "wrong") is Reason.WRONG_PASSWORD
+
+
+@pytest.mark.parametrize(
+    "options", [[], ["-certpbe", "NONE"], ["-nomac"], ["-certpbe", "AES-128-CBC", "-macalg", "sha1"]]
+)
+def test_a_trust_store_that_java_would_find_empty_says_so(options: list[str], tmp_path: Path) -> None:
+    (tmp_path / "all.pem").write_bytes(b"".join(one.pem for one in ALL))
+    command = ["openssl", "pkcs12", "-export", "-nokeys", "-in", "all.pem", "-out", "all.p12", *options]
+    subprocess.run([*command, "-passout", f"pass:{PASSWORD}"], cwd=tmp_path, check=True, timeout=60)
+    data = (tmp_path / "all.p12").read_bytes()
+    assert found(data, PASSWORD) == NAMES
+    assert "Java trusts nobody with it" in told_of_java(data)
+
+
+def test_a_store_with_a_key_is_no_trust_store() -> None:
+    assert told_of_java(sealed(PASSWORD)) == ""
+
+
+def test_nothing_is_said_of_a_store_that_cannot_be_looked_into() -> None:
+    own = pkcs12.PKCS12Certificate(END.certificate.parsed, b"one")
+    data = pkcs12.serialize_java_truststore([own], serialization.BestAvailableEncryption(PASSWORD.encode()))
+    assert told_of_java(data) == ""
+    assert java_trust.without_mark(data, b"wrong") is None
+    assert java_trust.without_mark(data[:-40], PASSWORD.encode()) is None
 
 
 @pytest.mark.parametrize("name", ["trust.jks", "trust.jceks", "key.jks"])
