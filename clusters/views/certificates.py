@@ -40,6 +40,7 @@ def certificate_list(request: HttpRequest) -> HttpResponse:
     wanted = cluster if cluster in names else None
     rows = reads.certificates(request.user, wanted)
     everything = scope_of(request.user).everything
+    listeners = reads.listeners(request.user, wanted)
     context = {
         "clusters": names,
         "cluster": wanted,
@@ -47,7 +48,8 @@ def certificate_list(request: HttpRequest) -> HttpResponse:
         "ticks": ticks(),
         "drifting": [row for row in rows if row.drift is not None and row.drift.newer],
         "stale_files": [row for row in rows if row.drift is not None and not row.drift.newer],
-        "listeners": reads.listeners(request.user, wanted),
+        "listeners": listeners,
+        "looking": any(one.looking for one in listeners),
         "keys": reads.keys(request.user, wanted),
         "files": reads.files(request.user, wanted),
         "rotations": reads.rotations(request.user, wanted, LOG_SHOWN),

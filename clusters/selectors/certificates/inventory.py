@@ -46,6 +46,7 @@ class ListenerRow:
     keystore: str
     probed_at: datetime | None
     may_probe_at: datetime | None
+    looking: bool  # somebody asked for a probe, and its result is not here yet
     addresses: tuple[TlsAddress, ...]
 
 
@@ -57,7 +58,8 @@ def listeners(user: Person, cluster: str | None = None) -> list[ListenerRow]:
     if cluster is not None:
         rows = rows.filter(cluster__name=cluster)
     found = rows.select_related("cluster").prefetch_related("addresses__leaf").order_by("cluster__name", "kind", "broker", "host", "port")  # fmt: skip
-    return [_listener_row(row) for row in found]
+    at = now()
+    return [_listener_row(row, at) for row in found]
 
 
 def listener_of(user: Person, cluster: str, pk: int) -> TlsListener | None:
@@ -68,12 +70,15 @@ def listener_of(user: Person, cluster: str, pk: int) -> TlsListener | None:
     return rows.first() if may(user, Right.SEE_CLUSTERS) else None
 
 
-def _listener_row(row: TlsListener) -> ListenerRow:
+def _listener_row(row: TlsListener, at: datetime) -> ListenerRow:
+    seen_at = max((one.probed_at for one in row.addresses.all()), default=None)
+    asked_at = row.requested_at if row.requested_at and row.requested_at > at - timedelta(seconds=60) else None
     last = max((one for one in (row.probed_at, row.requested_at) if one), default=None)
     return ListenerRow(
         id=row.pk, cluster=row.cluster.name, place=str(row), kind=CertificateKind(row.kind), broker=row.broker, name=row.name,
         wants=row.wants, origin=row.origin, keystore=row.keystore, probed_at=row.probed_at,
         may_probe_at=last + timedelta(seconds=60) if last else None,
+        looking=asked_at is not None and (seen_at is None or seen_at < asked_at),
         addresses=tuple(sorted(row.addresses.all(), key=lambda one: one.address)),
     )  # fmt: skip
 

@@ -45,7 +45,11 @@ def places_of(
                 _add_place(served.setdefault(pk, []), address)
     files: dict[tuple[int, str], str] = {}
     in_files: dict[int, list[tuple[CertificateFile, str]]] = {}
-    for file in CertificateFile.objects.filter(cluster__in=ids, removed_at__isnull=True).order_by("trusted", "name"):
+    found = list(CertificateFile.objects.filter(cluster__in=ids, removed_at__isnull=True).order_by("trusted", "name"))
+    for file in found:  # a file is first of all its first certificate's, then those that came with it
+        for fingerprint in file.fingerprints[:1]:
+            files.setdefault((file.cluster_id, fingerprint), file.name)
+    for file in found:
         for fingerprint in file.fingerprints:
             files.setdefault((file.cluster_id, fingerprint), file.name)
             if not file.trusted:
