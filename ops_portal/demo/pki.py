@@ -33,6 +33,7 @@ class Kind(StrEnum):
     REGISTRY = "registry"
 
 
+_UNITS = {Kind.BROKER: "brokers", Kind.CLIENT: "clients", Kind.REGISTRY: "registries"}
 _USAGES = {
     Kind.BROKER: (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH),
     Kind.CLIENT: (ExtendedKeyUsageOID.CLIENT_AUTH,),
@@ -108,7 +109,7 @@ class Authority:
         ends = _now() + timedelta(days=wanted.days)
         begins = min(ends - timedelta(days=YEAR_DAYS), _now() - timedelta(minutes=5))
         builder = _builder(
-            _subject(wanted.name, f"{wanted.kind}s"), self._issuer.subject, key.public_key(), begins, ends
+            _subject(wanted.name, _UNITS[wanted.kind]), self._issuer.subject, key.public_key(), begins, ends
         )
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(_leaf_usage(), critical=True)
