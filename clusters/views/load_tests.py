@@ -40,6 +40,8 @@ from clusters.services.load_tests import (
     uploaded,
 )
 from clusters.tasks import send_load_test
+from ops_portal.lib.clock import as_datetime
+from ops_portal.lib.database import database_clock
 
 ROWS_PER_PAGE = 50
 TONES = {Judgement.KEPT: "ok", Judgement.MISSED: "critical", Judgement.UNSUPPORTED: "unknown"}
@@ -117,7 +119,7 @@ def load_test_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "status": Status(row.status),
         "word": word,
         "tone": tone,
-        "verdicts": [(verdict, TONES[Judgement(verdict["verdict"])]) for verdict in row.verdicts],
+        "verdicts": [(verdict, TONES[Judgement(verdict["verdict"])], _unit(row, verdict)) for verdict in row.verdicts],
         "sentence": _sentence(row, counts),
         "red": counts[Judgement.MISSED],
         "may_import": may(request.user, Right.INGEST),
@@ -128,11 +130,14 @@ def load_test_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "broker_metrics": row.series.get("broker_metrics", []),
         "broker_metrics_count": row.series.get("broker_metrics_count", 0),
         "docs_url": reverse("docs-page", args=["load-tests"]),
+        "printed": as_datetime(database_clock().now()).strftime("%Y-%m-%d %H:%M UTC"),
     }  # fmt: skip
     if row.status == Status.IMPORTING.value:
         context["reading"] = reading(row)
     if row.status == Status.DONE.value:
-        context["beside"] = recorded_beside(request.user, row)
+        beside = recorded_beside(request.user, row)
+        context["beside"] = [one for one in beside if one.worst is not None]
+        context["not_recorded"] = [one.title for one in beside if one.worst is None]
         context["why_nothing"] = why_nothing_beside(row)
     return render(request, "clusters/load_test_detail.html", context)
 
@@ -247,6 +252,17 @@ def _sentence(row: LoadTest, counts: dict[Judgement, int]) -> str:
         count = len(row.contradictions)
         said += f" {count} stated figure{'s are' if count != 1 else ' is'} not borne out by the samples."
     return said[0].upper() + said[1:]
+
+
+def _unit(row: LoadTest, verdict: dict[str, Any]) -> str:
+    """The unit of a verdict's figure: that of its metric, per second for the rate of what is counted."""
+    metric = next((one for one in row.metrics if one["name"] == verdict["metric"]), None)
+    aggregate = parse(verdict["threshold"]).aggregate
+    if metric is None or aggregate == "count":
+        return ""
+    if aggregate == "rate":
+        return "/s" if metric["kind"] == "counter" else ""
+    return str(metric["unit"])
 
 
 def _figure_titles(row: LoadTest) -> list[tuple[str, str, str]]:

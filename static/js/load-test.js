@@ -4,10 +4,13 @@ import { plotly, themed } from "ops/history";
 
 const holder = /** @type {HTMLElement | null} */ (document.querySelector("[data-figures]"));
 
+const PAPER_WIDTH = 690; // CSS pixels between the margins of A4 (load-tests.css)
+
 /** @type {Record<string, any>} */
 let figures = {};
 /** @type {any} */
 let Plotly;
+let onPaper = false;
 
 function draw() {
   for (const chart of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-figure]"))) {
@@ -18,6 +21,7 @@ function draw() {
     }
     if (!chart.classList.contains("js-plotly-plot")) chart.replaceChildren();
     const { data, layout } = themed(figure);
+    if (onPaper) layout.width = PAPER_WIDTH; // the screen's width is too wide for paper, or too narrow
     for (const trace of data) trace.marker = { color: trace.line.color, size: 5 };
     Plotly.react(chart, data, layout, { responsive: true, displayModeBar: false, locale: "en" });
   }
@@ -54,10 +58,12 @@ let shown = "";
 addEventListener("beforeprint", () => {
   shown = root.dataset.bsTheme ?? "light";
   root.dataset.bsTheme = "light";
+  onPaper = true;
   if (Plotly) draw();
 });
 addEventListener("afterprint", () => {
   root.dataset.bsTheme = shown;
+  onPaper = false;
   if (Plotly) draw();
 });
 document.addEventListener("ops:theme", () => { if (Plotly) draw(); });

@@ -18,6 +18,7 @@ from django.test import Client
 
 from accounts.models import AuditEntry, User
 from accounts.services import token_create
+from clusters.health.states import Health
 from clusters.load_tests.states import Status, Via
 from clusters.models import Cluster, LoadTest
 from clusters.selectors.load_tests import (
@@ -29,6 +30,7 @@ from clusters.selectors.load_tests import (
     recorded_beside,
 )
 from clusters.services import load_tests as services
+from clusters.services.health_history import samples_store
 from clusters.services.load_tests import (
     Offered,
     directory_of,
@@ -40,6 +42,8 @@ from clusters.services.load_tests import (
     load_tests_settle,
 )
 from clusters.tasks import read_load_test, settle_load_tests
+from ops_portal.lib.clock import as_datetime
+from ops_portal.lib.database import database_clock
 from tests.accounts.factories import make_user
 from tests.clusters.load_tests.made import START, THRESHOLDS, load_test_made, write_files
 
@@ -312,7 +316,7 @@ def test_the_page_takes_files_and_leads_to_the_run(client: Client, sre: User, cl
     assert (row.name, row.status, row.via, row.thresholds) == ("Evening", "done", "page", ["p95<10", "rate>80000"])
     page = client.get(f"/load-tests/{row.pk}").content.decode()
     assert "2 kept of 2 thresholds." in page
-    assert "not recorded" in page
+    assert "Nothing was recorded of north in these minutes" in page
     figures = client.get(f"/load-tests/{row.pk}/figures").json()
     assert set(figures) == {"throughput", "latency"}
     assert figures["latency"]["layout"]["shapes"][0]["y0"] == 10
@@ -410,6 +414,28 @@ def test_what_the_platform_recorded_stands_beside_and_the_rest_is_not_recorded(s
     assert {one.worst for one in found} == {None}
     assert all(one.why for one in found)
     assert {"lag history", "signal produce_p99"} <= {one.source for one in found}
+
+
+def test_figures_of_those_minutes_stand_beside_with_their_worst_and_median(
+    sre: User, cluster: Cluster, client: Client
+) -> None:
+    row = load_test_made("North", cluster)
+    now = as_datetime(database_clock().now())
+    row.run_started_at, row.run_ended_at = now - timedelta(seconds=60), now - timedelta(seconds=40)
+    row.save()
+    told = ((90, 500.0, Health.CRITICAL), (55, 4.0, Health.OK), (45, 9.0, Health.WARNING), (35, 5.0, Health.OK))
+    for ago, value, state in told:
+        samples = [("produce_p95", value, state), ("handler_idle", value / 10, Health.OK)]
+        samples_store(cluster.pk, now - timedelta(seconds=ago), samples)
+
+    found = {one.source: one for one in recorded_beside(sre, row)}
+    latency, idle = found["signal produce_p95"], found["signal handler_idle"]
+    assert (latency.worst, latency.typical, latency.state) == (9.0, 5.0, Health.WARNING)
+    assert (idle.worst, idle.typical, idle.state) == (0.4, 0.5, Health.OK)
+    client.force_login(sre)
+    page = client.get(f"/load-tests/{row.pk}").content.decode()
+    assert "signal produce_p95" in page
+    assert "Not recorded in these minutes: Produce latency, 99 of 100" in page
 
 
 # --- the command -----------------------------------------------------------------------------------------------------
