@@ -10,12 +10,10 @@ Libraries that want a `requests.Session` get `session()` and mount `adapter` onc
 """
 
 import contextlib
-import ipaddress
 import socket
 import threading
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotInTime
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -27,53 +25,37 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError
 
+from ops_portal.lib.destinations import (
+    INVENTORY,
+    PUBLIC,
+    OutboundFailed,
+    Policy,
+    check_url,
+    networks,
+    place_of,
+    resolve,
+)
 from ops_portal.lib.resilience import Deadline, DeadlinePassed
+
+__all__ = [
+    "INVENTORY",
+    "PUBLIC",
+    "Answer",
+    "Guard",
+    "OutboundFailed",
+    "Policy",
+    "call",
+    "check_url",
+    "failure",
+    "networks",
+    "resolve",
+    "session",
+]
 
 MOST_BYTES = 64 * 1024
 CONNECT_SECONDS = 3.0
 _CHUNK = 64 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-
-
-class OutboundFailed(Exception):
-    """The call brought no answer. `code`: bad_url, dns, not_allowed, refused, timeout, tls, too_large, redirect, protocol."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """Where a call may go. Global addresses always; `private` and loopback ones only to targets that an administrator entered.
-
-    Nothing leads to link-local (cloud metadata), multicast, unspecified or reserved addresses, unless `networks` names them.
-    """
-
-    private: bool = False
-    networks: tuple[Network, ...] = ()  # allowed besides
-    ports: frozenset[int] | None = None  # None = any
-    schemes: frozenset[str] = frozenset({"http", "https"})
-
-    def allows(self, address: Address) -> bool:
-        address = _embedded(address)
-        if any(address in network for network in self.networks if network.version == address.version):
-            return True
-        if address.is_loopback:
-            return self.private
-        if address.is_multicast or address.is_unspecified or address.is_link_local or address.is_reserved:
-            return False
-        return address.is_global or (self.private and address.is_private)
-
-
-PUBLIC = Policy(ports=frozenset({80, 443, 8080, 8443}))
-INVENTORY = Policy(private=True)  # addresses of the inventory: entered by an administrator, audited
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +66,6 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
     url: str
-
-
-def networks(texts: list[str]) -> tuple[Network, ...]:
-    """Networks or single addresses written as text. Raises ValueError."""
-    return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
 
 
 def call(
@@ -125,10 +102,10 @@ def call(
                     found.status_code, {name.lower(): text for name, text in found.headers.items()}, found.content, url
                 )
             if method not in {"GET", "HEAD"}:
-                raise OutboundFailed("redirect", f"{_place(url)} sends the call elsewhere, which is not followed.")
+                raise OutboundFailed("redirect", f"{place_of(url)} sends the call elsewhere, which is not followed.")
             headers = _without_secrets(headers, url, target)
             url, params = urljoin(url, target), None
-    raise OutboundFailed("redirect", f"{_place(url)} sends the call on and on.")
+    raise OutboundFailed("redirect", f"{place_of(url)} sends the call on and on.")
 
 
 def session(
@@ -189,40 +166,10 @@ class Guard(HTTPAdapter):
                 found._content = _body(found, self.most_bytes, self.cut, url)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             if bell.rang:
-                raise OutboundFailed("timeout", f"{_place(url)} did not answer in time.") from error
+                raise OutboundFailed("timeout", f"{place_of(url)} did not answer in time.") from error
             raise failure(error, url) from error
         found._content_consumed = True  # type: ignore[attr-defined]  # as requests does after reading
         return found
-
-
-def check_url(url: str, policy: Policy) -> None:
-    """Raises OutboundFailed for a URL that must not be dialled, as far as its text tells."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError as error:
-        raise OutboundFailed("bad_url", "The address is not a valid URL.") from error
-    if parts.scheme not in policy.schemes or not parts.hostname:
-        raise OutboundFailed("bad_url", f"The address must begin with {' or '.join(sorted(policy.schemes))}.")
-    if parts.username is not None or parts.password is not None:
-        raise OutboundFailed("bad_url", "Name and password do not belong in the address.")
-    if policy.ports is not None and port not in policy.ports:
-        raise OutboundFailed("not_allowed", f"Port {port} is not one that the portal calls.")
-
-
-def resolve(host: str, port: int, policy: Policy, seconds: float) -> list[tuple[Any, ...]]:
-    """getaddrinfo's rows of a name, all of them allowed. Raises OutboundFailed."""
-    try:
-        rows = _looked_up(host, port, seconds)
-    except NotInTime:
-        raise OutboundFailed("timeout", f"The name {host} was not resolved in time.") from None
-    except (OSError, UnicodeError) as error:
-        raise OutboundFailed("dns", f"The name {host} cannot be resolved.") from error
-    for row in rows:
-        address = ipaddress.ip_address(str(row[4][0]).partition("%")[0])
-        if not policy.allows(address):
-            raise OutboundFailed("not_allowed", f"{host} leads to {address}, which the portal does not call.")
-    return rows
 
 
 def failure(error: BaseException, url: str) -> OutboundFailed:
@@ -230,7 +177,7 @@ def failure(error: BaseException, url: str) -> OutboundFailed:
     for cause in _chain(error):
         if isinstance(cause, OutboundFailed):
             return cause
-    place = _place(url)
+    place = place_of(url)
     if isinstance(error, requests.exceptions.SSLError):
         return OutboundFailed("tls", f"No secure connection to {place} could be made.")
     if isinstance(error, requests.exceptions.Timeout) or any(isinstance(one, TimeoutError) for one in _chain(error)):
@@ -258,10 +205,13 @@ class _Guarded(HTTPConnection):
             self._lever = None
 
     def _new_conn(self) -> socket.socket:
-        seconds = self.timeout if isinstance(self.timeout, int | float) else CONNECT_SECONDS
+        most = self.timeout if isinstance(self.timeout, int | float) else CONNECT_SECONDS
         host = self._dns_host.strip("[]")
         last: OSError | None = None
-        for family, kind, protocol, _, place in resolve(host, self.port, self.policy, seconds):
+        for family, kind, protocol, _, place in resolve(host, self.port, self.policy, _Bell.left(most)):
+            if not (seconds := _Bell.left(most)):  # each address has its try, but none beyond the deadline
+                last = TimeoutError()
+                break
             sock = socket.socket(family, kind, protocol)
             try:
                 sock.settimeout(seconds)
@@ -306,6 +256,7 @@ class _Bell:
     """Ends the calling thread's connections when the time of its call is over: a timeout alone starts anew with each byte."""
 
     seconds: float
+    ends_at: float = 0.0  # monotonic
     rang: bool = False
     _levers: list[socket.socket] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -314,6 +265,7 @@ class _Bell:
     _current = threading.local()
 
     def __enter__(self) -> "_Bell":
+        self.ends_at = time.monotonic() + self.seconds
         self._timer = threading.Timer(self.seconds, self._ring)
         self._timer.daemon = True
         self._timer.start()
@@ -328,40 +280,31 @@ class _Bell:
             self._levers.clear()
 
     @staticmethod
+    def left(most: float) -> float:
+        """Seconds that the calling thread's call still has, at most `most`; 0 when its time is over."""
+        bell: _Bell | None = getattr(_Bell._current, "bell", None)
+        return most if bell is None else max(0.0, min(most, bell.ends_at - time.monotonic()))
+
+    @staticmethod
     def watch(lever: socket.socket | None) -> None:
         bell: _Bell | None = getattr(_Bell._current, "bell", None)
         if bell is not None and lever is not None:
             with bell._lock:
                 bell._levers.append(lever)
                 if bell.rang:
-                    lever.close()
+                    _hang_up(lever)
 
     def _ring(self) -> None:
         with self._lock:
             self.rang = True
             for lever in self._levers:
-                with contextlib.suppress(OSError):
-                    lever.shutdown(socket.SHUT_RDWR)
+                _hang_up(lever)
 
 
-def _looked_up(host: str, port: int, seconds: float) -> list[tuple[Any, ...]]:
-    """getaddrinfo in a thread of its own, for it knows no timeout. A literal address needs none."""
-    look: Callable[[], list[tuple[Any, ...]]] = lambda: list(  # noqa: E731
-        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    )
-    with contextlib.suppress(ValueError):
-        ipaddress.ip_address(host.partition("%")[0])
-        return look()
-    found: Future[list[tuple[Any, ...]]] = Future()
-
-    def run() -> None:
-        try:
-            found.set_result(look())
-        except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
-            found.set_exception(error)
-
-    threading.Thread(target=run, daemon=True, name="outbound-dns").start()
-    return found.result(timeout=seconds)
+def _hang_up(lever: socket.socket) -> None:
+    """End the connection for everybody who holds it: to close one's own hold alone would not."""
+    with contextlib.suppress(OSError):
+        lever.shutdown(socket.SHUT_RDWR)
 
 
 def _body(found: requests.Response, most: int, cut: bool, url: str) -> bytes:
@@ -373,7 +316,7 @@ def _body(found: requests.Response, most: int, cut: bool, url: str) -> bytes:
             found.close()
             if cut:
                 return b"".join(parts)[:most]
-            raise OutboundFailed("too_large", f"The answer of {_place(url)} is larger than {most:,} bytes.")
+            raise OutboundFailed("too_large", f"The answer of {place_of(url)} is larger than {most:,} bytes.")
     return b"".join(parts)
 
 
@@ -383,16 +326,7 @@ def _seconds(timeout: Any, deadline: Deadline | None, url: str) -> float:
     try:
         return most if deadline is None else deadline.timeout(most)
     except DeadlinePassed:
-        raise OutboundFailed("timeout", f"No time was left to call {_place(url)}.") from None
-
-
-def _embedded(address: Address) -> Address:
-    """The IPv4 address inside an IPv6 one: mapped, 6to4 and NAT64 lead to it."""
-    if isinstance(address, ipaddress.IPv6Address):
-        if address in _NAT64:
-            return ipaddress.IPv4Address(address.packed[-4:])
-        return address.ipv4_mapped or address.sixtofour or address
-    return address
+        raise OutboundFailed("timeout", f"No time was left to call {place_of(url)}.") from None
 
 
 def _without_secrets(headers: Mapping[str, str] | None, url: str, target: str) -> dict[str, str]:
@@ -412,9 +346,3 @@ def _chain(error: BaseException) -> list[BaseException]:
             found.append(one)
             waiting += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
     return found
-
-
-def _place(url: str) -> str:
-    """Scheme and host of a URL: what follows may hold a secret."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else "the address"

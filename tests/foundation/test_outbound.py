@@ -5,8 +5,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -201,6 +201,40 @@ def test_a_server_that_never_shakes_hands_ends_at_the_deadline() -> None:
         with pytest.raises(OutboundFailed) as refused:
             get(f"https://127.0.0.1:{silent.getsockname()[1]}/", seconds=0.5)
     assert refused.value.code == "timeout"
+
+
+def test_a_second_address_gets_no_time_beyond_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one takes all of it without an answer; the second would drip for a minute."""
+    with site() as url, socket.socket() as full, ExitStack() as waiting:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(3):  # its queue is full: who comes next is not answered
+            caller = waiting.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(full.getsockname())
+        places = [full.getsockname(), ("127.0.0.1", int(url.rpartition(":")[2]))]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(2, 1, 6, "", place) for place in places])
+        with pytest.raises(OutboundFailed) as refused:
+            get("http://two-homes.example/drip", seconds=0.5)
+    assert refused.value.code == "timeout"
+
+
+def test_a_connection_made_after_the_deadline_is_hung_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = socket.socket.connect
+    rang = threading.Event()
+    monkeypatch.setattr(outbound._Bell, "_ring", _then(outbound._Bell._ring, rang.set))
+    monkeypatch.setattr(socket.socket, "connect", lambda self, place: (rang.wait(20), real(self, place)))
+    with site() as url, pytest.raises(OutboundFailed) as refused:
+        get(f"{url}/drip", seconds=0.3)
+    assert refused.value.code == "timeout"
+
+
+def _then(first: Callable[..., None], second: Callable[[], None]) -> Callable[..., None]:
+    def both(*args: Any) -> None:
+        first(*args)
+        second()
+
+    return both
 
 
 def test_a_name_that_is_not_resolved_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
