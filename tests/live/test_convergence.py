@@ -84,7 +84,7 @@ class Convergence(RuleBasedStateMachine):
         self.state = State(epoch, before.seq + 1, self.now, f"p{self.pids}", after)
         wire, deleted = (delta.rows, delta.deleted) if before.epoch else ([], [])
         body = frames.delta_body(self.state.seq, before.seq, self.now, wire, deleted)
-        payload = f"{epoch} {self.state.pid}\n{body}".encode()
+        payload = f"{epoch} {self.state.pid} {before.pid}\n{body}".encode()
         self.stream.append((payload, self.state))
         return payload
 
@@ -192,3 +192,18 @@ class Convergence(RuleBasedStateMachine):
 
 TestConvergence = Convergence.TestCase
 TestConvergence.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_numbers_that_fit_do_not_hide_that_the_server_lost_what_it_told() -> None:
+    def news(seq: int, pid: str, previous: str) -> News:
+        body = frames.delta_body(seq, seq - 1, 1000.0, [], [])
+        return News.parse(f"e {pid} {previous}\n{body}".encode())
+
+    topic = Topic(views.key_for(VIEW, {}, "all"))
+    topic.reset(State("e", 2, 1000.0, "p2", {}))
+    assert topic.offer(news(2, "p2", "p1")), "heard twice"
+    assert topic.offer(news(1, "p1", "p0")), "old"
+    assert not topic.offer(news(2, "p7", "p1")), "the same number with other content"
+    assert not topic.offer(news(3, "p8", "p7")), "what follows that content"
+    assert topic.offer(news(3, "p3", "p2"))
+    assert (topic.seq, topic.pid) == (3, "p3")

@@ -154,7 +154,7 @@ def _publish(key: ViewKey, known: State, snapshot: Snapshot) -> State | None:
         keys=[names.meta, names.snap, names.stream],
         args=[
             names.channel, state.pid, epoch, known.seq, "" if ts is None else repr(ts), store.STATE_SECONDS,
-            store.STREAM_LENGTH, f"{epoch} {state.pid}\n{body}", len(changed), len(delta.deleted),
+            store.STREAM_LENGTH, f"{epoch} {state.pid} {known.pid}\n{body}", len(changed), len(delta.deleted),
             *(part for pair in changed.items() for part in pair), *delta.deleted,
         ],
     )  # fmt: skip

@@ -35,22 +35,23 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What one publish says: the delta, and the state it leads to."""
+    """What one publish says: the delta, the state it leads to, and the one it follows (None: not told)."""
 
     epoch: str
     pid: str
+    previous: str | None
     ts: float | None
     entry: Entry
 
     @classmethod
     def parse(cls, payload: bytes) -> "News":
-        """From the text that `publish` sends: `<epoch> <pid>`, a line end, the body."""
+        """From the text that `publish` sends: `<epoch> <pid> <pid before>`, a line end, the body."""
         header, _, body = payload.partition(b"\n")
-        epoch, _, pid = header.decode().partition(" ")
+        epoch, pid, *previous = header.decode().split(" ")
         text = body.decode()
         fields = orjson.loads("{" + text)
         entry = Entry(fields["s"], fields["ps"], time.monotonic(), fields["rows"], fields["del"], text)
-        return cls(epoch, pid, fields["ts"], entry)
+        return cls(epoch, pid, previous[0] if previous else None, fields["ts"], entry)
 
 
 class Topic:
@@ -102,7 +103,7 @@ class Topic:
         if delta or state.ts != self.table.ts:
             body = frames.delta_body(self.seq + 1, self.seq, state.ts, delta.rows, delta.deleted)
             entry = Entry(self.seq + 1, self.seq, time.monotonic(), list(delta.rows), delta.deleted, body)
-            self.append(News(self.epoch, "", state.ts, entry))
+            self.append(News(self.epoch, "", None, state.ts, entry))
 
     def prepend(self, entries: list[Entry]) -> None:
         """Fill the ring with deltas that led to the present state, so that readers of before can catch up."""
@@ -113,10 +114,14 @@ class Topic:
                 wanted = entry.ps
 
     def offer(self, news: News) -> bool:
-        """Take news that follows the present state. False when something in between is missing; old news is no news."""
+        """Take news that follows the present state; old news is no news.
+
+        False when something in between is missing, or when numbers fit and publish ids do not: then the server has lost
+        what it had told, and goes on under the same numbers.
+        """
         if news.epoch == self.epoch and news.entry.s <= self.seq:
-            return True
-        if news.epoch != self.epoch or news.entry.ps != self.seq:
+            return news.entry.s < self.seq or news.pid == self.pid
+        if news.epoch != self.epoch or news.entry.ps != self.seq or news.previous not in {None, self.pid}:
             return False
         self.append(news)
         return True
