@@ -1,6 +1,7 @@
 """Pages that belong to no single app: overview, search, documentation, patterns, and the error pages."""
 
 import re
+import struct
 from typing import Any
 
 import nh3
@@ -27,7 +28,7 @@ from ops_portal import overview
 from ops_portal.icons import ICONS
 from ops_portal.middleware import current_request_id
 
-_DOCUMENT_LINK = re.compile(r'href="(?:\./)?(?:docs/)?([A-Za-z0-9_-]+)\.md(#[^"]*)?"')
+_DOCUMENT_LINK = re.compile(r'href="(?:\.{1,2}/)?(?:docs/)?(?:adr/)?([A-Za-z0-9_-]+)\.md(#[^"]*)?"')
 _DOCUMENT_PICTURE = re.compile(r'src="[A-Za-z0-9_/.-]*?([A-Za-z0-9_-]+\.png)"')
 _HEADING = re.compile(r"<(h[1-6])>(.*?)</\1>", re.DOTALL)
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
@@ -63,8 +64,10 @@ def search(request: HttpRequest) -> HttpResponse:
 @require_safe
 @signed_in("the documentation holds nothing of any client")
 def docs(request: HttpRequest, name: str = "README") -> HttpResponse:
-    """The documentation that ships with this build, rendered from docs/*.md."""
-    files = {path.stem: path for path in sorted((settings.BASE_DIR / "docs").glob("*.md"))}
+    """The documentation that ships with this build, rendered from docs/*.md and docs/adr/*.md."""
+    root = settings.BASE_DIR / "docs"
+    names = sorted(path.stem for path in root.glob("*.md"))
+    files = {path.stem: path for path in root.rglob("*.md")}
     if name == "README":
         path = settings.BASE_DIR / "README.md"
     elif name in files:
@@ -75,9 +78,20 @@ def docs(request: HttpRequest, name: str = "README") -> HttpResponse:
     html = _DOCUMENT_LINK.sub(
         lambda link: f'href="{reverse("docs-page", args=[link[1]])}{link[2] or ""}"', nh3.clean(_MARKDOWN.render(text))
     )
-    html = _DOCUMENT_PICTURE.sub(lambda found: f'src="{reverse("docs-picture", args=[found[1]])}"', html)
+    html = _DOCUMENT_PICTURE.sub(_picture, html)
     body = mark_safe(_HEADING.sub(_with_anchor, html))  # noqa: S308 - cleaned by nh3
-    return render(request, "docs.html", {"name": name, "names": list(files), "body": body})
+    return render(request, "docs.html", {"name": name, "names": names, "body": body})
+
+
+def _picture(found: re.Match[str]) -> str:
+    """The address of a picture that ships with the documents, and its size, so that the text below does not jump."""
+    path = settings.BASE_DIR / "docs/images" / found[1]
+    address = f'src="{reverse("docs-picture", args=[found[1]])}"'
+    if not path.exists():
+        return address
+    with path.open("rb") as file:
+        width, height = struct.unpack(">II", file.read(24)[16:])  # of a PNG's first chunk
+    return f'{address} width="{width}" height="{height}"'
 
 
 def _with_anchor(heading: re.Match[str]) -> str:
