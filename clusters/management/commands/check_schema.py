@@ -10,6 +10,8 @@ from urllib.parse import quote
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
+from django.db import InterfaceError, OperationalError
+from psycopg_pool import PoolTimeout
 
 from clusters.api.schemas import check_json
 from clusters.gateways.registry import RegistryFailed
@@ -45,7 +47,10 @@ class Command(BaseCommand):
             text = sys.stdin.read() if options["file"] == "-" else Path(options["file"]).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise CommandError(f"{options['file']} cannot be read: {error}.", returncode=UNKNOWN) from error
-        answer = self._over_http(text, options) if options["url"] else self._here(text, options)
+        try:
+            answer = self._over_http(text, options) if options["url"] else self._here(text, options)
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
+            raise CommandError(f"The portal's database does not answer: {error}", returncode=UNKNOWN) from error
         if options["json"]:
             self.stdout.write(json.dumps(answer, indent=2))
         else:
@@ -76,7 +81,7 @@ class Command(BaseCommand):
     def _over_http(self, text: str, options: dict[str, Any]) -> dict[str, Any]:
         token = os.environ.get("PORTAL_TOKEN", "")
         if options["token_file"]:
-            token = Path(options["token_file"]).read_text(encoding="utf-8")
+            token = _token(options["token_file"])
         subject = quote(options["subject"], safe="")
         try:
             answer = outbound.call(
@@ -103,3 +108,10 @@ class Command(BaseCommand):
             self.stdout.write(f"  {text}")
         if not answer["compatible"] and answer["difference"]:
             self.stdout.write(answer["difference"])
+
+
+def _token(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"The token file {path} cannot be read: {error}.", returncode=UNKNOWN) from error
