@@ -5,6 +5,9 @@ client certificate shows its chain all the same: under TLS 1.2 before the handsh
 succeeds and the refusal comes with the first read. So a question is asked after the handshake, and only an answer to it
 counts as let in: ApiVersions of Kafka, HEAD of HTTP.
 
+A listener may have a certificate for each of several key types and shows the one that it prefers. The others come to light
+where TLS 1.2 is spoken and only cipher suites of one key type are offered: a further connection for each type that is asked for.
+
 Only what the inventory names is dialled, and no listener that speaks in clear: there a handshake would be logged as an
 attack. A probe takes five seconds at most.
 """
@@ -21,6 +24,7 @@ from functools import cache
 
 from OpenSSL import SSL, crypto
 
+from clusters.chains import NotACertificate, read
 from clusters.chains.names import is_address, to_ascii
 from ops_portal.lib import outbound
 from ops_portal.lib.resilience import Deadline, DeadlinePassed
@@ -43,6 +47,21 @@ class Speaks(StrEnum):
     HTTP = "http"
 
 
+class KeyType(StrEnum):
+    """A key type that a listener can be asked for beside the one it prefers."""
+
+    RSA = "rsa"
+    ECDSA = "ecdsa"
+
+    @property
+    def label(self) -> str:
+        return self.value.upper()
+
+
+_SUITES = {KeyType.RSA: b"aRSA:@SECLEVEL=0", KeyType.ECDSA: b"aECDSA:@SECLEVEL=0"}
+_KEYS = {"RSA": KeyType.RSA, "EC": KeyType.ECDSA}  # as `clusters.chains` calls them
+
+
 class ClientAuth(StrEnum):
     """Whether a listener wants a client certificate."""
 
@@ -54,17 +73,24 @@ class ClientAuth(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A listener of the inventory. `name` is shown to the server (SNI) unless it is an address."""
+    """A listener of the inventory. `name` is shown to the server (SNI) unless it is an address.
+
+    Each of `key_types` is asked for, unless the certificate that is shown by preference is of it.
+    """
 
     host: str
     port: int
     speaks: Speaks = Speaks.KAFKA
     name: str = ""
+    key_types: tuple[KeyType, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What one address of a listener showed. `error` is empty when its chain was read: dns, refused, timeout, closed, not_tls, ..."""
+    """What one address of a listener showed. `error` is empty when its chain was read: dns, refused, timeout, closed, not_tls, ...
+
+    `key_type` is empty for what it shows by preference.
+    """
 
     address: str  # empty when the name did not resolve
     chain: tuple[bytes, ...] = ()  # DER, in the order in which it was sent
@@ -74,6 +100,7 @@ class Probed:
     error: str = ""
     message: str = ""
     seconds: float = 0.0
+    key_type: str = ""
 
 
 def probe_all(targets: Collection[Target], deadline: Deadline) -> Mapping[Target, tuple[Probed, ...]]:
@@ -92,7 +119,7 @@ def probe_all(targets: Collection[Target], deadline: Deadline) -> Mapping[Target
 
 
 def probe(target: Target, deadline: Deadline) -> tuple[Probed, ...]:
-    """What each address of the target serves; never empty, never raises."""
+    """What each address of the target serves, what it prefers first; never empty, never raises."""
     try:
         seconds = deadline.timeout(DNS_SECONDS)
         rows = outbound.resolve(target.host.strip("[]"), target.port, outbound.INVENTORY, seconds)
@@ -101,24 +128,41 @@ def probe(target: Target, deadline: Deadline) -> tuple[Probed, ...]:
     except DeadlinePassed:
         return (Probed("", error="timeout", message="There was no time left to look at it."),)
     places = {str(row[4][0]): (row[0], row[4]) for row in rows}
-    return tuple(
-        _probe_address(target, family, place, address, deadline)
-        for address, (family, place) in list(places.items())[:MOST_ADDRESSES]
-    )
+    found: list[Probed] = []
+    for address, (family, place) in list(places.items())[:MOST_ADDRESSES]:
+        own = Deadline(min(deadline.at, Deadline.after(PROBE_SECONDS).at))
+        preferred = _probe_address(target, family, place, address, own)
+        found.append(preferred)
+        for key_type in _other_types(target, preferred):
+            other = _probe_address(target, family, place, address, own, key_type)
+            if other.chain or other.error in {"timeout", "refused", "unreachable"}:  # else it has none of this type
+                found.append(replace(other, key_type=key_type.value))
+    return tuple(found)
+
+
+def _other_types(target: Target, preferred: Probed) -> list[KeyType]:
+    """Key types to ask for beside what was shown."""
+    if not preferred.chain or not target.key_types:
+        return []
+    try:
+        shown = _KEYS.get(read(preferred.chain[0]).key_type)
+    except NotACertificate:
+        shown = None
+    return [one for one in target.key_types if one is not shown]
 
 
 def _probe_address(
-    target: Target, family: socket.AddressFamily, place: tuple[object, ...], address: str, deadline: Deadline
-) -> Probed:
+    target: Target, family: socket.AddressFamily, place: tuple[object, ...], address: str, own: Deadline,
+    key_type: KeyType | None = None,
+) -> Probed:  # fmt: skip
     begun = time.monotonic()
     try:
-        own = Deadline.after(deadline.timeout(PROBE_SECONDS))
         with socket.socket(family, socket.SOCK_STREAM) as link:
-            link.settimeout(own.remaining())
+            link.settimeout(own.timeout(PROBE_SECONDS))
             link.connect(place)
             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             link.setblocking(False)
-            found = _talk(target, link, address, own)
+            found = _talk(target, link, address, own, key_type)
     except (TimeoutError, DeadlinePassed):
         found = Probed(address, error="timeout", message=f"{_place(target)} does not take the connection in time.")
     except ConnectionRefusedError:
@@ -129,10 +173,10 @@ def _probe_address(
     return replace(found, seconds=round(time.monotonic() - begun, 3))
 
 
-def _talk(target: Target, link: socket.socket, address: str, deadline: Deadline) -> Probed:
+def _talk(target: Target, link: socket.socket, address: str, deadline: Deadline, key_type: KeyType | None) -> Probed:
     """Handshake, look at the chain, ask, and see whether the question is answered."""
     states: set[str] = set()
-    tls = SSL.Connection(_context(), link)
+    tls = SSL.Connection(_context(key_type), link)
     tls.set_info_callback(
         lambda connection, where, _: states.add(connection.get_state_string().decode("ascii", "replace"))
     )
@@ -234,17 +278,23 @@ def _chain(tls: SSL.Connection) -> tuple[bytes, ...]:
 def _accepted(tls: SSL.Connection) -> tuple[str, ...]:
     """Names of the authorities whose client certificates are taken."""
     names = tls.get_client_ca_list()
-    return tuple(",".join(f"{key.decode()}={value.decode('utf-8', 'replace')}" for key, value in reversed(one.get_components())) for one in names[:200])  # fmt: skip
+    return tuple(",".join(f"{key.decode()}={value.decode('utf-8', 'replace')}".replace("\0", "\ufffd") for key, value in reversed(one.get_components())) for one in names[:200])  # fmt: skip
 
 
 @cache
-def _context() -> SSL.Context:
-    """Takes whatever the server offers: an old version or a weak key is to be seen and told, not avoided."""
+def _context(key_type: KeyType | None = None) -> SSL.Context:
+    """Takes whatever the server offers: an old version or a weak key is to be seen and told, not avoided.
+
+    With a key type only that one: cipher suites name it up to TLS 1.2.
+    """
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     context.set_verify(SSL.VERIFY_NONE, None)
     context.set_cipher_list(b"DEFAULT:@SECLEVEL=0")
     context.set_min_proto_version(SSL.TLS1_VERSION)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    if key_type is not None:
+        context.set_cipher_list(_SUITES[key_type])
+        context.set_max_proto_version(SSL.TLS1_2_VERSION)
     return context
 
 

@@ -109,10 +109,13 @@ class TlsListener(models.Model):
 
 
 class TlsAddress(Judged):
-    """What one address of a listener showed last. After a failure the last chain stays, with the time it was read."""
+    """What one address of a listener showed last, of each key type that is asked for. After a failure the last chain stays, with the time it was read."""
 
     listener = models.ForeignKey(TlsListener, on_delete=models.CASCADE, related_name="addresses")
     address = models.CharField(max_length=64, blank=True, default="")  # empty = the name did not resolve
+    key_type = models.CharField(
+        max_length=8, blank=True, default=""
+    )  # that was asked for; empty = what is shown by preference
     leaf = models.ForeignKey(Certificate, null=True, on_delete=models.SET_NULL, related_name="served")
     chain = models.JSONField(default=list)  # fingerprints as sent
     version = models.CharField(max_length=12, blank=True, default="")
@@ -127,7 +130,9 @@ class TlsAddress(Judged):
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["listener", "address"], name="clusters_tlsaddress_once_per_listener")
+            models.UniqueConstraint(
+                fields=["listener", "address", "key_type"], name="clusters_tlsaddress_once_per_listener"
+            )
         ]
 
     def __str__(self) -> str:

@@ -304,6 +304,12 @@ CERTIFICATE_PATHS = env_list(
     "",
     "Files with certificates to watch, comma-separated: [CLUSTER=][trust:]PATH; PATH may have wildcards, trust: makes anchors.",
 )
+CERTIFICATE_KEY_TYPES = env_choice(
+    "CERTIFICATE_KEY_TYPES",
+    "preferred",
+    ("preferred", "both"),
+    "Which certificates a listener is asked for: the one it prefers, or RSA and ECDSA, which takes a further connection.",
+)
 CERTIFICATE_PASSWORDS = split_words(
     env_secret("CERTIFICATE_PASSWORDS", "Passwords to try on watched PKCS#12 and Java key stores, comma-separated.")
 )

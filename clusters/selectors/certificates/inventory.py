@@ -79,7 +79,7 @@ def _listener_row(row: TlsListener, at: datetime) -> ListenerRow:
         wants=row.wants, origin=row.origin, keystore=row.keystore, probed_at=row.probed_at,
         may_probe_at=last + timedelta(seconds=60) if last else None,
         looking=asked_at is not None and (seen_at is None or seen_at < asked_at),
-        addresses=tuple(sorted(row.addresses.all(), key=lambda one: one.address)),
+        addresses=tuple(sorted(row.addresses.all(), key=lambda one: (one.address, one.key_type))),
     )  # fmt: skip
 
 

@@ -79,6 +79,7 @@ def _drifts(
         ]
         if not same:
             continue
+        same = [found for found in same if _key_type(found[0]) == _key_type(leaf)] or same  # of a pair, one each
         other, file = max(same, key=lambda found: (found[0].not_before, found[0].pk))
         if other.fingerprint != leaf.fingerprint:
             drifts[pk] = _drift(leaf, other, file)
@@ -95,6 +96,10 @@ def _drift(leaf: Certificate, other: Certificate, file: CertificateFile) -> Drif
     else:
         text = f"{file.name} still holds serial {other.serial}; {leaf.serial} is served, which is newer."
     return Drift("file_newer" if newer else "served_newer", file.name, text, file.changed_at, other.serial)
+
+
+def _key_type(row: Certificate) -> str:
+    return str(row.facts.get("key", "")).partition(" ")[0]
 
 
 def _identity(row: Certificate) -> tuple[str, tuple[str, ...]]:

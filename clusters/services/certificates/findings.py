@@ -100,6 +100,7 @@ def _of_address(cluster: Cluster, address: TlsAddress) -> Iterator[_Due]:
     place = f"{address.listener}" + (
         f" ({address.address})" if address.address not in {"", address.listener.host} else ""
     )
+    place += f" {address.key_type.upper()}" if address.key_type else ""
     verdict = ChainVerdict(address.verdict)
     told_by_band = verdict is ChainVerdict.EXPIRED and bool(address.links) and bool(address.links[0]["defects"])
     if address.chain and verdict not in {ChainVerdict.OK, ChainVerdict.UNVERIFIED} and not told_by_band:

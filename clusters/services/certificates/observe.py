@@ -22,22 +22,41 @@ def probes_store(
     *, cluster: Cluster, found: Mapping[int, Sequence[Probed]], listeners: Mapping[int, TlsListener], at: datetime
 ) -> list[Rotation]:
     """Store what each listener's addresses showed. Returns the new lines of the rotation log."""
-    chains = {(pk, one.address): _read(one) for pk, all_seen in found.items() for one in all_seen}
+    chains = {(pk, _key(one)): _read(one) for pk, all_seen in found.items() for one in all_seen}
     kept = certificates_keep(cluster=cluster, found=[one for chain in chains.values() for one in chain], at=at)
     rotations: list[Rotation] = []
     windows: Windows = {}
     for pk, all_seen in found.items():
-        before = {row.address: row for row in TlsAddress.objects.select_related("leaf").filter(listener_id=pk)}
+        before = list(TlsAddress.objects.select_related("leaf").filter(listener_id=pk))
+        touched: set[int] = set()
         for seen in all_seen:
-            row = before.get(seen.address) or TlsAddress(listener_id=pk, address=seen.address)
-            rotated = _take(row, seen, chains[pk, seen.address], kept, listeners[pk], cluster, at, windows)
-            row.save()
-            rotations += [rotated] if rotated else []
-        if not any(one.error == "dns" for one in all_seen):
-            gone = before.keys() - {one.address for one in all_seen}
-            TlsAddress.objects.filter(listener_id=pk, address__in=gone).delete()
+            for row in _rows_of(seen, before) or _new(seen, pk):
+                rotated = _take(row, seen, chains[pk, _key(seen)], kept, listeners[pk], cluster, at, windows)
+                row.save()
+                touched.add(row.pk)
+                rotations += [rotated] if rotated else []
+        TlsAddress.objects.filter(pk__in={row.pk for row in before} - touched).delete()
     Rotation.objects.bulk_create(rotations)
     return rotations
+
+
+def _key(seen: Probed) -> tuple[str, str]:
+    return seen.address, seen.key_type
+
+
+def _rows_of(seen: Probed, before: Sequence[TlsAddress]) -> list[TlsAddress]:
+    """The rows that a result speaks of: its own. A failure that names no address speaks of every one that is known, and one
+    that came before a key type was asked for of all types."""
+    if seen.chain:
+        return [row for row in before if (row.address, row.key_type) == _key(seen)]
+    return [row for row in before if seen.address in {"", row.address} and seen.key_type in {"", row.key_type}]
+
+
+def _new(seen: Probed, listener_id: int) -> list[TlsAddress]:
+    """A row for what was not known yet; none for a key type that nobody has seen served."""
+    if seen.key_type and not seen.chain:
+        return []
+    return [TlsAddress(listener_id=listener_id, address=seen.address, key_type=seen.key_type)]
 
 
 def _read(seen: Probed) -> tuple[Facts, ...]:
@@ -81,6 +100,7 @@ def _rotation(
         windows[old_seen_at] = window_of(cluster, old_seen_at, at)
     healthy, health = windows[old_seen_at]
     place = str(listener) if row.address == listener.host else f"{listener} ({row.address})"
+    place += f" {row.key_type.upper()}" if row.key_type else ""
     return Rotation(
         cluster=cluster, at=at, old_seen_at=old_seen_at, kind=listener.kind, place=place, broker=listener.broker,
         subject=new.subject, old_serial=old.serial, new_serial=new.serial, old_fingerprint=old.fingerprint,

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from clusters.expiry import CertificateKind
-from clusters.gateways.tls import Probed, Speaks, Target, probe_all
+from clusters.gateways.tls import KeyType, Probed, Speaks, Target, probe_all
 from clusters.listeners import KafkaListener, listeners_of
 from clusters.models import Cluster, TlsAddress, TlsListener
 from clusters.ports import EntityError, GatewayFailed
@@ -168,8 +168,9 @@ def _claimed(rows: QuerySet[TlsListener], at: datetime, *, not_since: datetime) 
 
 def _probed(listeners: Mapping[int, TlsListener], deadline: Deadline) -> dict[int, tuple[Probed, ...]]:
     same: dict[Target, list[int]] = {}
+    asked = tuple(KeyType) if settings.CERTIFICATE_KEY_TYPES == "both" else ()
     for pk, row in listeners.items():  # two clusters may name one endpoint
-        same.setdefault(Target(row.host, row.port, Speaks(row.speaks)), []).append(pk)
+        same.setdefault(Target(row.host, row.port, Speaks(row.speaks), key_types=asked), []).append(pk)
     found = probe_all(same, deadline)
     return {pk: found[target] for target, pks in same.items() for pk in pks}
 
