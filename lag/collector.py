@@ -310,15 +310,10 @@ def _held(group: KnownGroup | None, reading: GroupReading) -> Collection[Partiti
 def _assigned(group: KnownGroup | None, reading: GroupReading) -> Iterable[Partition]:
     """Partitions that members hold, as last described: those without a commit are measured too."""
     if reading.description is not None and reading.description.error is None:
-        assigned = frozenset(partition for member in reading.description.members for partition in member.partitions)
-        if group is not None:
-            group.assigned = assigned
-        return assigned
-    if group is None:
+        return [partition for member in reading.description.members for partition in member.partitions]
+    if group is None or reading.listing.state in MEMBERLESS:
         return ()
-    if reading.listing.state in MEMBERLESS:
-        group.assigned = frozenset()
-    return group.assigned or group.memory.assignment.keys()
+    return group.memory.assignment.keys()
 
 
 def _read_identities(

@@ -3,12 +3,23 @@
 import threading
 from dataclasses import dataclass, field
 
-from clusters.ports import CommittedOffsets, GroupState, GroupType, Partition
+from clusters.ports import CommittedOffsets, GroupState, GroupType
 from lag.compute.log import ClusterLog
 from lag.compute.memory import GroupMemory
 from lag.compute.slo import Standing
 from lag.compute.types import TopicResult
 from lag.verdicts import Verdict
+
+
+@dataclass(slots=True)
+class KnownSeries:
+    """What was stored last of a group on one topic. The results are kept to see at once that nothing has moved."""
+
+    row: int | None = None  # hash of the stored row
+    row_of: TopicResult | None = None
+    sample: int | None = None  # hash of the newest sample; None = none in this hour, or since a gap
+    sample_of: TopicResult | None = None
+    members: int | None = None  # in the newest sample
 
 
 @dataclass(slots=True)
@@ -18,11 +29,10 @@ class KnownGroup:
     id: int
     memory: GroupMemory
     meta: tuple[object, ...] = ()  # stored columns that are not part of the computed summary
-    topics: dict[int, int] = field(default_factory=dict)  # topic row id -> hash of the stored row
-    taken: dict[int, TopicResult] = field(default_factory=dict)  # topic row id -> result that its row was made from
+    topics: dict[int, KnownSeries] = field(default_factory=dict)  # by topic row id
+    sample: int | None = None  # hash of the newest sample of the whole group; None as in `KnownSeries`
     described_state: GroupState | None = None
     described_type: GroupType | None = None
-    assigned: frozenset[Partition] = frozenset()
     refused: CommittedOffsets | None = None  # the refusal, asked again only after `refused_until`
     refused_until: float = 0.0
     stored_at: float = 0.0  # when its memory was last stored, and with which verdict
@@ -66,8 +76,6 @@ class Known:
     metadata_topics: dict[str, int] = field(default_factory=dict)  # partitions by topic name
     groups_hidden: bool = False  # a partition of the offsets topic has no leader: no broker lists its groups
     describe_from: str = ""  # round-robin position, a group name
-    sampled: dict[tuple[int, int], int] = field(default_factory=dict)  # series -> hash of the newest sample
-    sampled_from: dict[tuple[int, int], tuple[TopicResult, int | None]] = field(default_factory=dict)
     sampled_hour: int = -1
     standings: dict[tuple[int, int], Standing] = field(default_factory=dict)  # (SLO, group)
     standings_stored: dict[tuple[int, int], float] = field(default_factory=dict)

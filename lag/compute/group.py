@@ -60,7 +60,7 @@ def assess_group(
     bare = _take_bare(memory, read.offsets, log, around)
     take_sums(memory, touched, bare, before, now)
     result = summarise(memory, reading, settings, now, events)
-    memory.observed_at, memory.committed = now, dict(read.offsets)
+    memory.observed_at = now
     memory.next_due = result.next_due
     memory.searching = any(not part.settled for part in memory.parts.values())
     memory.result = result
@@ -154,7 +154,7 @@ def _take_partitions(
     for partition, offset in committed.items():
         part = parts.get(partition)
         if part is None:
-            part = parts[partition] = PartitionMemory(offset, now)
+            part = parts[log.place_of(partition)] = PartitionMemory(offset, now)
         elif (
             offset == part.committed
             and now < part.next_due
@@ -163,9 +163,10 @@ def _take_partitions(
             and not everything
         ):
             continue
-        topic = partition[0]
+        place = log.place_of(partition)
+        topic = place[0]
         end, consumed = part.end, offset - part.committed
-        assess_partition(part, partition, offset, logs.get(partition), log.facts_of(topic), around)
+        assess_partition(part, place, offset, logs.get(place), log.facts_of(topic), around)
         counters = memory.topics[topic]
         if end is not None and part.end is not None:
             counters.moved += max(0, part.end - end)
@@ -197,7 +198,7 @@ def _take_bare(
         result = blank(partition, None, entry, around)._replace(
             verdict=Verdict.NO_COMMITS if late else Verdict.OK,
             rule="no_commits" if late else "no_commit_yet",
-            inputs={"records": records, "seconds_without_commit": round(now - since, 1)},
+            looked_at=(records, round(now - since, 1)),
         )
         waiting.setdefault(partition[0], []).append(result)
     return waiting

@@ -71,9 +71,10 @@ class Knots:
 class PartitionLog:
     """Start, end (high watermark) and last stable offset of one partition as last read, and since when they stand."""
 
-    __slots__ = ("end", "end_at", "evidence", "knots", "open_since", "read_at", "stable", "start")
+    __slots__ = ("end", "end_at", "evidence", "knots", "open_since", "place", "read_at", "stable", "start")
 
-    def __init__(self) -> None:
+    def __init__(self, place: Partition) -> None:
+        self.place = place  # the one tuple by which every group knows this partition
         self.start: int | None = None
         self.end: int | None = None
         self.stable: int | None = None
@@ -81,7 +82,11 @@ class PartitionLog:
         self.end_at = 0.0  # first time the present end was seen
         self.open_since: float | None = None  # a transaction holds the stable offset at this value since then
         self.knots = Knots()
-        self.evidence: list[Evidence] = []  # answers of timestamp look-ups, in the order they came; a cache
+        self.evidence: tuple[Evidence, ...] = ()  # answers of timestamp look-ups, in the order they came; a cache
+
+    def learn(self, answer: Evidence) -> None:
+        """Keep an answer of a timestamp look-up, and the newest ones before it."""
+        self.evidence = (*self.evidence[1 - EVIDENCE_LIMIT :], answer)
 
     def measured(self, read_committed: bool) -> int | None:
         """The offset lag is measured against."""
@@ -91,8 +96,8 @@ class PartitionLog:
         return [self.start, self.end, self.stable, self.read_at, self.end_at, self.open_since, *self.knots.to_plain()]
 
     @classmethod
-    def from_plain(cls, plain: list[Any]) -> "PartitionLog":
-        log = cls()
+    def from_plain(cls, place: Partition, plain: list[Any]) -> "PartitionLog":
+        log = cls(place)
         log.start, log.end, log.stable, log.read_at, log.end_at, log.open_since = plain[:6]
         log.knots = Knots(*plain[6:9])
         return log
@@ -143,7 +148,7 @@ class ClusterLog:
         for partition, found in ends.offsets.items():
             log = partitions.get(partition)
             if log is None:
-                log = partitions[partition] = PartitionLog()
+                log = partitions[partition] = PartitionLog(partition)
             at = read_at[partition]
             if found.offset != log.end:
                 self._move_end(partition, log, found.offset, at)
@@ -152,7 +157,7 @@ class ClusterLog:
     def _move_end(self, partition: Partition, log: PartitionLog, end: int, at: float) -> None:
         if log.end is not None and end < log.end:
             self.shrunk.add(partition[0])
-            log.evidence.clear()
+            log.evidence = ()
         log.knots.add(end, log.read_at, at)
         log.end, log.end_at = end, at
         self.changed.add(partition)
@@ -188,6 +193,11 @@ class ClusterLog:
         self.facts = {topic: facts for topic, facts in self.facts.items() if topic not in gone}
         self.partitions = {partition: log for partition, log in self.partitions.items() if partition[0] not in gone}
 
+    def place_of(self, partition: Partition) -> Partition:
+        """The tuple to remember a partition by: one for all groups, where its log is known."""
+        log = self.partitions.get(partition)
+        return log.place if log is not None else partition
+
     def facts_of(self, topic: str) -> TopicFacts:
         return self.facts.get(topic, UNKNOWN_TOPIC)
 
@@ -204,7 +214,8 @@ class ClusterLog:
         """Take up what `topic_to_plain` gave. `seen_at` = when the topic was last read in full, if later than stored."""
         self.facts[topic] = TopicFacts(*plain["facts"])
         for number, *row in plain["logs"]:
-            log = self.partitions[topic, number] = PartitionLog.from_plain(row)
+            place = topic, number
+            log = self.partitions[place] = PartitionLog.from_plain(place, row)
             log.read_at = max(log.read_at, seen_at)
 
     def topics(self) -> dict[str, list[int]]:

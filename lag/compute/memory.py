@@ -1,6 +1,7 @@
 """What must survive between cycles, on any worker: kept as small as the rules allow, and as plain JSON values in storage."""
 
 import math
+from array import array
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,7 +14,6 @@ SAMPLE_STEP_SECONDS = 9.0  # rates and trends need no finer samples
 WINDOW_SECONDS = 60.0  # "over the last minute"
 INTERVALS_KEPT = 5
 
-Sample = tuple[float, int, int, int]  # at, unread records, produced and consumed so far
 Trough = tuple[
     float, float | None, int
 ]  # at, unread since, unread records: lag right after a commit, without the saw-tooth
@@ -136,6 +136,9 @@ USUAL: list[Any] = [Method.CAUGHT_UP, 0, None, 0.0, True, None, (), None, 0.0, N
 USUAL_FROM = 5
 
 
+SAMPLE = 4  # numbers per sample: at, unread records, produced and consumed so far (doubles count exactly up to 2**53)
+
+
 class TopicMemory:
     """Counters and samples of one topic of a group, as of the last assessment."""
 
@@ -146,43 +149,45 @@ class TopicMemory:
         self.records: int | None = None  # unread
         self.produced = 0  # records by which ends moved on, since the memory began
         self.consumed = 0  # records by which commits moved on
-        self.samples: list[Sample] = []
+        self.samples = array("d")  # `SAMPLE` numbers each, oldest first
         self.result: TopicResult | None = None  # caches, not stored
         self.worst: PartitionResult | None = None
         self.moved = 0  # records by which ends and commits move on in the cycle that is being assessed
         self.read = 0
 
     def to_plain(self) -> list[Any]:
-        return [self.topic_id, self.records, self.produced, self.consumed, self.samples]
+        samples = [self.samples[at : at + SAMPLE].tolist() for at in range(0, len(self.samples), SAMPLE)]
+        return [self.topic_id, self.records, self.produced, self.consumed, samples]
 
     @classmethod
     def from_plain(cls, plain: list[Any]) -> "TopicMemory":
         memory = cls(plain[0])
         memory.records, memory.produced, memory.consumed = plain[1:4]
-        memory.samples = [(at, records, produced, consumed) for at, records, produced, consumed in plain[4]]
+        for sample in plain[4]:
+            memory.samples.extend(sample)
         return memory
 
     def advance(self, at: float, seen_at: float, records: int | None) -> None:
         """Note the state at `at`, adding `moved` and `read`. Until `seen_at`, the previous reading, the last one held."""
         samples = self.samples
         if records is None:
-            samples.clear()
-        elif samples and self.records is not None and seen_at - samples[-1][0] >= SAMPLE_STEP_SECONDS:
-            samples.append((seen_at, self.records, self.produced, self.consumed))
+            del samples[:]
+        elif samples and self.records is not None and seen_at - samples[-SAMPLE] >= SAMPLE_STEP_SECONDS:
+            samples.extend((seen_at, self.records, self.produced, self.consumed))
         self.records = records
         self.produced += self.moved
         self.consumed += self.read
         self.moved = self.read = 0
-        if records is not None and (not samples or at - samples[-1][0] >= SAMPLE_STEP_SECONDS):
-            samples.append((at, records, self.produced, self.consumed))
-        while len(samples) > 1 and samples[1][0] <= at - WINDOW_SECONDS:
-            del samples[0]
+        if records is not None and (not samples or at - samples[-SAMPLE] >= SAMPLE_STEP_SECONDS):
+            samples.extend((at, records, self.produced, self.consumed))
+        while len(samples) > SAMPLE and samples[SAMPLE] <= at - WINDOW_SECONDS:
+            del samples[:SAMPLE]
 
     def rates(self, at: float) -> tuple[float | None, float | None, float | None]:
         """(produced, consumed, change of unread records), each per second over the last minute; None = one sample only."""
-        if self.records is None or not self.samples or at <= self.samples[0][0]:
+        if self.records is None or not self.samples or at <= self.samples[0]:
             return None, None, None
-        then, records, produced, consumed = self.samples[0]
+        then, records, produced, consumed = self.samples[:SAMPLE]
         seconds = at - then
         return (
             (self.produced - produced) / seconds,
@@ -214,12 +219,17 @@ class GroupMemory:
         self.verdict: Verdict | None = None
         self.searching = False  # a look-up may still say more of some partition
         self.next_due = 0.0
-        self.committed: dict[Partition, int] = {}  # a cache: the last reading
         self.result: GroupResult | None = None
 
     def is_quiet(self, committed: Mapping[Partition, int], log: ClusterLog) -> bool:
         """No commit and no log of the group moved since the last assessment."""
-        return self.result is not None and self.committed == committed and log.changed_topics.isdisjoint(self.topics)
+        if self.result is None or not log.changed_topics.isdisjoint(self.topics):
+            return False
+        parts = self.parts
+        return len(committed) == len(parts) and all(
+            (part := parts.get(partition)) is not None and part.committed == offset
+            for partition, offset in committed.items()
+        )
 
     @property
     def longest_interval(self) -> float:
@@ -244,8 +254,8 @@ class GroupMemory:
         }
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> "GroupMemory":
-        """The memory that `to_plain` gave."""
+    def from_plain(cls, plain: Mapping[str, Any], log: ClusterLog) -> "GroupMemory":
+        """The memory that `to_plain` gave, of a cluster whose logs are loaded."""
         memory = cls(plain["group"])
         times = plain["times"]
         memory.first_seen, memory.observed_at, memory.listed_at, memory.rebalanced_at, memory.described_at = times
@@ -255,7 +265,9 @@ class GroupMemory:
         memory.members = {row[0]: MemberSeen(*row) for row in plain["members"]}
         memory.assignment = dict(_by_partition(plain["assignment"]))
         memory.bare = {partition: (since, end) for partition, (since, end) in _by_partition(plain["bare"])}
-        memory.parts = {key: PartitionMemory.from_plain(row) for key, row in _by_partition(plain["parts"])}
+        memory.parts = {
+            log.place_of(place): PartitionMemory.from_plain(row) for place, row in _by_partition(plain["parts"])
+        }
         memory.topics = {topic: TopicMemory.from_plain(row) for topic, row in plain["topics"].items()}
         memory.verdict = Verdict(plain["verdict"]) if plain["verdict"] else None
         memory.searching = plain["searching"]

@@ -5,7 +5,7 @@ from lag.compute.log import PartitionLog
 from lag.compute.memory import INTERVALS_KEPT, NEVER, SAMPLE_STEP_SECONDS, WINDOW_SECONDS, PartitionMemory
 from lag.compute.rules import OPEN_TXN_SECONDS, Surroundings, judge
 from lag.compute.seconds import locate
-from lag.compute.types import GroupEvent, Inputs, LagSettings, PartitionResult, TopicFacts
+from lag.compute.types import GroupEvent, LagSettings, Looked, PartitionResult, TopicFacts
 from lag.verdicts import EventKind, Flag, Method, Verdict
 from ops_portal.lib.units import is_stale
 
@@ -25,13 +25,11 @@ def assess_partition(
         _take_commit(part, partition, offset, around)
     end = log.measured(settings.read_committed) if log is not None else None
     if log is None or log.start is None or end is None or log.end is None:
-        return _unknown(part, partition, log, around, "not_read", {})
+        return _unknown(part, partition, log, around, "not_read", ())
     if is_stale(now - log.read_at, settings.period):
-        return _unknown(part, partition, log, around, "stale", {"age_seconds": now - log.read_at})
+        return _unknown(part, partition, log, around, "stale", (now - log.read_at,))
     if offset > log.end:
-        return _unknown(
-            part, partition, log, around, "beyond_end", {"committed": offset, "end": log.end, "past": offset - log.end}
-        )
+        return _unknown(part, partition, log, around, "beyond_end", (offset, log.end, offset - log.end))
     _take_start(part, partition, offset, log.start, around)
     position = max(offset, log.start)
     records = max(0, end - position)
@@ -39,7 +37,7 @@ def assess_partition(
     _take_seconds(part, position, records, log, facts, around)
     _take_trough(part, records, moved, around)
     part.end = end
-    verdict, rule, inputs, catch_up = judge(part, offset, records, log, around)
+    verdict, rule, looked_at, catch_up = judge(part, offset, records, log, around)
     part.verdict = verdict
     part.result = blank(partition, offset, log, around)._replace(
         lag_records=records,
@@ -48,7 +46,7 @@ def assess_partition(
         method=part.method,
         verdict=verdict,
         rule=rule,
-        inputs=inputs,
+        looked_at=looked_at,
         flags=_flags(part, log, settings, now),
         lost=max(0, log.start - offset),
         committed_at=part.committed_at,
@@ -75,14 +73,13 @@ def blank(
         method=None,
         verdict=Verdict.OK,
         rule="",
-        inputs={},
+        looked_at=(),
         flags=(),
         lost=0,
         member_id=member_id,
         host=host,
         committed_at=None,
         catch_up_seconds=None,
-        read_at=log.read_at if log else None,
     )
 
 
@@ -92,9 +89,9 @@ def _unknown(
     log: PartitionLog | None,
     around: Surroundings,
     rule: str,
-    inputs: Inputs,
+    looked_at: Looked,
 ) -> PartitionResult:
-    """Offsets that say nothing of lag: nothing is made up, the evidence stays in the inputs."""
+    """Offsets that say nothing of lag: nothing is made up, the evidence stays in what was looked at."""
     part.verdict, part.next_due = Verdict.UNKNOWN, NEVER
     part.position = part.since = part.bound = part.method = part.trough = None
     part.settled = True
@@ -102,7 +99,7 @@ def _unknown(
     part.result = blank(partition, part.committed, log, around)._replace(
         verdict=Verdict.UNKNOWN,
         rule=rule,
-        inputs=inputs,
+        looked_at=looked_at,
         flags=(Flag.BEYOND_END,) if rule == "beyond_end" else (),
         committed_at=part.committed_at,
     )

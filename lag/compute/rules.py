@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from clusters.ports import Partition
 from lag.compute.log import PartitionLog
 from lag.compute.memory import NEVER, PartitionMemory, Trough
-from lag.compute.types import GroupEvent, Inputs, LagSettings
+from lag.compute.types import GroupEvent, LagSettings, Looked
 from lag.verdicts import Verdict
 
 TAIL_RECORDS = 2  # transaction markers at the end of a log are never read
@@ -13,7 +13,7 @@ OPEN_TXN_SECONDS = 30.0  # a transaction open for longer is worth a flag
 REBALANCE_GRACE_SECONDS = 15.0  # a small step back in a rebalance is a duplicate commit until it stays
 NOISE_SECONDS = 2.0  # lag that changed by less within a minute neither falls nor grows
 BATCH_SHARE = 1.5  # lag of a batch committer is normal up to this many commit intervals
-SECONDS, RECORDS = "change_seconds", "change_records"  # what a change of lag is counted in
+SECONDS, RECORDS = "seconds", "records"  # what a change of lag is counted in
 REFRESH_SHARE = 0.1  # a standing alarm tells its duration anew each time it grew by a tenth
 
 
@@ -35,27 +35,22 @@ class Surroundings:
 
 def judge(
     part: PartitionMemory, offset: int, records: int, log: PartitionLog, around: Surroundings
-) -> tuple[Verdict, str, Inputs, float | None]:
+) -> tuple[Verdict, str, Looked, float | None]:
     """(verdict, rule, what the rule looked at, seconds to catch up); the first rule that holds, worst first."""
     now, settings = around.now, around.settings
     due = _clerical_due(part, log, settings, now)
     if part.truncation_confirmed and log.start is not None:
         part.next_due = due
-        return (
-            Verdict.TRUNCATED,
-            "truncated",
-            {"committed": offset, "start": log.start, "lost": log.start - offset},
-            None,
-        )
+        return Verdict.TRUNCATED, "truncated", (offset, log.start, log.start - offset), None
     if records == 0:
         part.rewound_from = None  # whatever it went back from, everything is read
         part.next_due = due
-        return Verdict.OK, "caught_up", {"lag_records": 0}, 0.0
+        return Verdict.OK, "caught_up", (0,), 0.0
     tail_at = log.end_at + 2 * settings.period
     is_tail = records <= TAIL_RECORDS and now >= tail_at
     if is_tail:
         part.next_due = due
-        return Verdict.OK, "tail", {"lag_records": records, "end_unchanged_seconds": now - log.end_at}, 0.0
+        return Verdict.OK, "tail", (records, now - log.end_at), 0.0
     idle_rule = _no_progress(part, records, around)
     if idle_rule is not None and idle_rule[0] is not None:
         part.next_due = min(due, now + max(settings.period, REFRESH_SHARE * idle_rule[1]))
@@ -66,17 +61,17 @@ def judge(
         grace_until = part.rewound_at + REBALANCE_GRACE_SECONDS
         if now >= grace_until:
             part.next_due = due
-            return Verdict.REWOUND, "rewound", {"from": part.rewound_from, "committed": offset}, None
+            return Verdict.REWOUND, "rewound", (part.rewound_from, offset), None
         due = min(due, grace_until)
-    verdict, rule, inputs, catch_up = _late(part, records, around)
-    if rule == "within_target" and part.since is not None:
-        due = min(due, part.since + inputs["target_seconds"])
-    elif rule != "within_target":
+    verdict, rule, looked_at, catch_up = _late(part, records, around)
+    if rule != "within_target":
         due = now
+    elif part.since is not None:
+        due = min(due, part.since + _target(part, around))
     if records <= TAIL_RECORDS:
         due = min(due, tail_at)
     part.next_due = due
-    return verdict, rule, inputs, catch_up
+    return verdict, rule, looked_at, catch_up
 
 
 def _clerical_due(part: PartitionMemory, log: PartitionLog, settings: LagSettings, now: float) -> float:
@@ -89,8 +84,8 @@ def _clerical_due(part: PartitionMemory, log: PartitionLog, settings: LagSetting
 
 def _no_progress(
     part: PartitionMemory, records: int, around: Surroundings
-) -> tuple[Verdict | None, float, Inputs] | None:
-    """(verdict, seconds without progress, inputs), or (None, time at which it would be one, {})."""
+) -> tuple[Verdict | None, float, Looked] | None:
+    """(verdict, seconds without progress, what was looked at), or (None, time at which it would be one, ())."""
     settings, now = around.settings, around.now
     longest = part.longest_interval or around.group_interval
     threshold = max(settings.stalled_seconds, 3 * longest, settings.commit_interval or 0.0)
@@ -103,39 +98,41 @@ def _no_progress(
             since, threshold = max(around.memberless_since, part.committed_at or 0.0), settings.stopped_seconds
     idle = now - since
     if idle < threshold:
-        return None, since + threshold, {}
-    inputs: Inputs = {
-        "lag_records": records,
-        "seconds_without_progress": round(idle, 1),
-        "threshold_seconds": threshold,
-    }
+        return None, since + threshold, ()
+    looked_at: Looked = (records, round(idle, 1), threshold)
     if verdict is Verdict.STALLED:
-        inputs["longest_commit_interval_seconds"] = round(longest, 1)
-        inputs["commit_interval_seconds"] = settings.commit_interval
-    return verdict, idle, inputs
+        looked_at += (round(longest, 1), settings.commit_interval)
+    return verdict, idle, looked_at
 
 
-def _late(part: PartitionMemory, records: int, around: Surroundings) -> tuple[Verdict, str, Inputs, float | None]:
-    settings, now = around.settings, around.now
-    longest = max(part.longest_interval or around.group_interval, settings.commit_interval or 0.0)
-    target = max(settings.target_seconds, BATCH_SHARE * longest)
-    inputs: Inputs = {"lag_records": records, "target_seconds": target}
+def _longest(part: PartitionMemory, around: Surroundings) -> float:
+    """The longest time between commits that is normal for the partition."""
+    return max(part.longest_interval or around.group_interval, around.settings.commit_interval or 0.0)
+
+
+def _target(part: PartitionMemory, around: Surroundings) -> float:
+    """Lag in seconds above which the partition is late."""
+    return max(around.settings.target_seconds, BATCH_SHARE * _longest(part, around))
+
+
+def _late(part: PartitionMemory, records: int, around: Surroundings) -> tuple[Verdict, str, Looked, float | None]:
+    now, target = around.now, _target(part, around)
     if part.since is None:
-        return Verdict.OK, "within_target", inputs, None
+        return Verdict.OK, "within_target", (records, target), None
     seconds = now - part.since
     catch_up = _catch_up(part, records, around) if part.troughs else 0.0
     if seconds <= target:
-        return Verdict.OK, "within_target", inputs, catch_up
-    inputs["lag_seconds"] = round(seconds, 1)
-    change = _change(part, records, longest, around)
+        return Verdict.OK, "within_target", (records, target), catch_up
+    change = _change(part, records, _longest(part, around), around)
     if change is None:
-        return Verdict.UNKNOWN, "first_reading", inputs, None
+        return Verdict.UNKNOWN, "first_reading", (records, target, round(seconds, 1)), None
     difference, apart, noise, unit = change
-    inputs[unit], inputs["over_seconds"] = round(difference, 1) if unit == SECONDS else int(difference), round(apart, 1)
+    changed = (round(difference, 1), None) if unit == SECONDS else (None, int(difference))
+    looked_at = (records, target, round(seconds, 1), *changed, round(apart, 1))
     falling = difference < -noise or (difference <= noise and part.verdict is Verdict.CATCHING_UP)
     if falling:
-        return Verdict.CATCHING_UP, "catching_up", inputs, catch_up
-    return Verdict.FALLING_BEHIND, "falling_behind", inputs, None
+        return Verdict.CATCHING_UP, "catching_up", looked_at, catch_up
+    return Verdict.FALLING_BEHIND, "falling_behind", looked_at, None
 
 
 def _change(

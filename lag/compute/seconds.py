@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from clusters.ports import FoundOffsets, Partition
-from lag.compute.log import EVIDENCE_LIMIT, ClusterLog, PartitionLog
+from lag.compute.log import ClusterLog, PartitionLog
 from lag.compute.memory import GroupMemory
 from lag.compute.types import Committed, Estimate, Evidence, LagSettings, TopicFacts
 from lag.verdicts import Method
@@ -44,7 +44,7 @@ def window(log: PartitionLog, offset: int) -> Window | None:
     return _narrow(known, log.evidence, offset) if log.evidence else known
 
 
-def _narrow(known: Window, evidence: list[Evidence], offset: int) -> Window:
+def _narrow(known: Window, evidence: tuple[Evidence, ...], offset: int) -> Window:
     low, high, low_offset, high_offset = known.low, known.high, known.low_offset, known.high_offset
     narrowed = False
     for answer in evidence:
@@ -133,7 +133,7 @@ def next_question(log: PartitionLog, offset: int, now: float) -> tuple[float, fl
     return None if at in asked else (at, width / 2 / wanted)
 
 
-def _stuck(evidence: list[Evidence], offset: int) -> bool:
+def _stuck(evidence: tuple[Evidence, ...], offset: int) -> bool:
     """The last two answers lie on the same side of the record."""
     last = [answer.offset > offset for answer in evidence[-2:] if answer.asked]
     return len(last) == 2 and last[0] is last[1]
@@ -200,7 +200,6 @@ class LookUps:
                 continue
             log = self.log.partitions[partition]
             if found.offset >= 0:
-                log.evidence.append(Evidence(at, found.offset, found.timestamp))
+                log.learn(Evidence(at, found.offset, found.timestamp))
             elif log.end is not None:  # every record there is older than `at`
-                log.evidence.append(Evidence(at, log.end))
-            del log.evidence[:-EVIDENCE_LIMIT]
+                log.learn(Evidence(at, log.end))

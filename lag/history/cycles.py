@@ -5,12 +5,13 @@ from lag.compute.types import GroupSummary, PartitionResult, TopicResult
 from lag.cycle import Cycle
 from lag.history.blocks import Parts, Sample, cycle_encode, gap
 from lag.history.levels import SHARDS, shard_of
-from lag.known import Known
+from lag.known import Known, KnownGroup, KnownSeries
 from lag.verdicts import Method
 from ops_portal.lib.bulk import copied
 from ops_portal.lib.clock import as_datetime
 
 KEYFRAME_SECONDS = 3600
+Shards = list[list[tuple[int, int, Sample]]]  # (group row id, topic row id or 0, sample)
 LOST = PartitionResult._fields.index("lost")
 
 
@@ -21,25 +22,33 @@ def cycle_append(known: Known, cycle: Cycle, cluster_id: int) -> int:
     """
     hour = int(cycle.at // KEYFRAME_SECONDS)
     if hour != known.sampled_hour:
-        known.sampled.clear()
-        known.gaps.clear()
+        _begin_hour(known)
         known.sampled_hour = hour
-    shards: list[list[tuple[int, int, Sample]]] = [[] for _ in range(SHARDS + 1)]
-    gone = {known.groups[name].id for name in cycle.vanished}
+    shards: Shards = [[] for _ in range(SHARDS + 1)]
+    gone = [known.groups[name] for name in cycle.vanished]
     for name, result in cycle.results.items():
         group = known.groups[name]
         if result.summary.type is GroupType.UNMEASURED:
             continue
         if name in cycle.failed:
-            gone.add(group.id)
+            gone.append(group)
             continue
-        if not result.changed and (group.id, 0) in known.sampled and group.id not in known.gaps:
+        if not result.changed and group.sample is not None and group.id not in known.gaps:
             continue
-        _add(shards, known, group.id, 0, _total(result.summary, cycle.at))
+        group.sample = _add(shards, (group.id, 0), _total(result.summary, cycle.at), group.sample)
+        members = result.summary.members
         for topic in result.topics:
             entry = known.topics.get(topic.topic)
-            if entry is not None and not _same(known, (group.id, entry.id), topic, result.summary.members):
-                _add(shards, known, group.id, entry.id, _of_topic(topic, result.summary, cycle.at))
+            if entry is None:
+                continue
+            series = group.topics.get(entry.id)
+            if series is None:
+                series = group.topics[entry.id] = KnownSeries()
+            if series.sample is not None and series.sample_of is topic and series.members == members:
+                continue  # most topics rest while others move
+            sample = _of_topic(topic, result.summary, cycle.at)
+            series.sample = _add(shards, (group.id, entry.id), sample, series.sample)
+            series.sample_of, series.members = topic, members
         known.gaps.discard(group.id)
     _add_gaps(shards, known, cycle.at, gone)
     at = as_datetime(cycle.at)
@@ -48,33 +57,34 @@ def cycle_append(known: Known, cycle: Cycle, cluster_id: int) -> int:
     return sum(len(row[3]) for row in rows)
 
 
-def _same(known: Known, series: tuple[int, int], topic: TopicResult, members: int | None) -> bool:
-    """Whether the newest sample of the series was taken from this very result: most topics rest while others move."""
-    before = known.sampled_from.get(series)
-    known.sampled_from[series] = topic, members
-    return before is not None and before[0] is topic and before[1] == members and series in known.sampled
+def _begin_hour(known: Known) -> None:
+    known.gaps.clear()
+    for group in known.groups.values():
+        group.sample = None
+        for series in group.topics.values():
+            series.sample = None
 
 
-def _add(
-    shards: list[list[tuple[int, int, Sample]]], known: Known, group_id: int, topic_id: int, sample: Sample
-) -> None:
+def _add(shards: Shards, key: tuple[int, int], sample: Sample, newest: int | None) -> int:
+    """Add a sample that differs from the newest one; returns its hash."""
     mark = hash(sample[1:])
-    if known.sampled.get((group_id, topic_id)) != mark:
-        known.sampled[group_id, topic_id] = mark
-        shards[shard_of(group_id, topic_id)].append((group_id, topic_id, sample))
+    if mark != newest:
+        shards[shard_of(*key)].append((*key, sample))
+    return mark
 
 
-def _add_gaps(shards: list[list[tuple[int, int, Sample]]], known: Known, at: float, group_ids: set[int]) -> None:
+def _add_gaps(shards: Shards, known: Known, at: float, gone: list[KnownGroup]) -> None:
     """From here on nothing is known of these groups."""
-    new = group_ids - known.gaps
-    if not new:
-        return
-    series = [key for key in known.sampled if key[0] in new]
-    series += [(group_id, 0) for group_id in new if (group_id, 0) not in known.sampled]
-    for key in series:
-        shards[shard_of(*key)].append((*key, gap(at)))
-        known.sampled.pop(key, None)
-    known.gaps |= new
+    for group in gone:
+        if group.id in known.gaps:
+            continue
+        known.gaps.add(group.id)
+        group.sample = None
+        shards[shard_of(group.id, 0)].append((group.id, 0, gap(at)))
+        for topic_id, series in group.topics.items():
+            if series.sample is not None:
+                series.sample = None
+                shards[shard_of(group.id, topic_id)].append((group.id, topic_id, gap(at)))
 
 
 def _total(summary: GroupSummary, at: float) -> Sample:

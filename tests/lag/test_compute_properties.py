@@ -85,7 +85,7 @@ def run(history: list[dict[str, Any]], *, reload: bool = False, fast: bool = Tru
         starts, ends, reading = world.apply(change)
         log.observe(starts, ends)
         if reload:
-            memory = GroupMemory.from_plain(orjson.loads(orjson.dumps(memory.to_plain())))
+            memory = GroupMemory.from_plain(orjson.loads(orjson.dumps(memory.to_plain())), log)
         if not fast:
             memory.next_due = 0.0
             for part in memory.parts.values():
@@ -164,7 +164,7 @@ def test_memories_survive_storage_unchanged(history: list[dict[str, Any]]) -> No
         log.observe(starts, ends)
         assess_group(memory, reading, log, LagSettings(), world.now)
     stored = orjson.dumps(memory.to_plain())
-    assert orjson.dumps(GroupMemory.from_plain(orjson.loads(stored)).to_plain()) == stored
+    assert orjson.dumps(GroupMemory.from_plain(orjson.loads(stored), log).to_plain()) == stored
 
 
 @given(histories)

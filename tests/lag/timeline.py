@@ -160,7 +160,7 @@ class Timeline:
         for topic, row in plain.items():
             log.load_topic(topic, row)
         self.log = log
-        self.memory = GroupMemory.from_plain(orjson.loads(orjson.dumps(self.memory.to_plain())))
+        self.memory = GroupMemory.from_plain(orjson.loads(orjson.dumps(self.memory.to_plain())), log)
 
 
 def steady(seconds: float, rate: float, begin: float = EPOCH) -> list[float]:

@@ -4,7 +4,7 @@ import orjson
 
 from clusters.models import Finding, Topic
 from lag.compute.memory import GroupMemory
-from lag.known import Known, KnownGroup, KnownTopic
+from lag.known import Known, KnownGroup, KnownSeries, KnownTopic
 from lag.models import ConsumerGroup, GroupTopic, StoredKnots, StoredMemory
 from lag.services.store.groups import group_meta
 
@@ -52,15 +52,14 @@ def groups_load(known: Known, since: int, unsaved: set[int]) -> None:
         if entry is None or entry.id != pk or version > since:
             entry = entry if entry is not None and entry.id == pk else KnownGroup(pk, GroupMemory(name))
             entry.meta = group_meta(kind, state, client_id, conflict, error_code, fresh)
-            entry.topics, entry.taken = {}, {}
+            entry.topics, entry.sample = {}, None
             renewed[pk] = entry
         stored[name] = entry
     known.groups, known.unsaved_groups = stored, unsaved
     known.gaps -= renewed.keys()
-    known.sampled = {series: mark for series, mark in known.sampled.items() if series[0] not in renewed}
     _load_memories(known, since, unsaved)
     for pk, topic_id in GroupTopic.objects.filter(group_id__in=list(renewed)).values_list("group_id", "topic_id"):
-        renewed[pk].topics[topic_id] = 0
+        renewed[pk].topics[topic_id] = KnownSeries()
 
 
 def _load_memories(known: Known, since: int, unsaved: set[int]) -> None:
@@ -70,7 +69,7 @@ def _load_memories(known: Known, since: int, unsaved: set[int]) -> None:
     )
     for pk, data in rows.values_list("group_id", "data"):
         entry = entries[pk]
-        entry.memory = GroupMemory.from_plain(orjson.loads(bytes(data)))
+        entry.memory = GroupMemory.from_plain(orjson.loads(bytes(data)), known.log)
         read_well = bool(entry.meta) and bool(entry.meta[-1])
         if read_well and pk not in unsaved and known.observed_at is not None:  # nothing has moved since it was stored
             entry.memory.observed_at = max(entry.memory.observed_at, known.observed_at)

@@ -7,7 +7,7 @@ import orjson
 
 from lag.compute.types import TopicResult
 from lag.cycle import Cycle
-from lag.known import Known
+from lag.known import Known, KnownSeries
 from lag.services.store.values import milli, moment
 from ops_portal.lib.bulk import ran, staged
 
@@ -29,18 +29,19 @@ def group_topics_store(known: Known, cycle: Cycle, changed: Iterable[str], versi
         for topic in result.topics:
             topic_id = known.topics[topic.topic].id
             seen.add(topic_id)
-            if topic_id in group.topics and group.taken.get(topic_id) is topic:  # nothing in it has moved
+            series = group.topics.get(topic_id)
+            if series is None:
+                series = group.topics[topic_id] = KnownSeries()
+            if series.row_of is topic:  # nothing in it has moved
                 continue
-            group.taken[topic_id] = topic
             row = _group_topic_row(group.id, topic_id, topic)
-            mark = hash(row)
-            if group.topics.get(topic_id) != mark:
-                group.topics[topic_id] = mark
+            mark, series.row_of = hash(row), topic
+            if series.row != mark:
+                series.row = mark
                 rows.append(row)
         for topic_id in group.topics.keys() - seen:
             gone.append((group.id, topic_id))
             del group.topics[topic_id]
-            group.taken.pop(topic_id, None)
     if gone:
         ran(
             "DELETE FROM lag_grouptopic WHERE (group_id, topic_id) IN (SELECT * FROM unnest(%s::bigint[], %s::bigint[]))",
