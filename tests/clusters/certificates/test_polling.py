@@ -15,11 +15,12 @@ from accounts.models import Client, Ownership
 from accounts.policies import Scope
 from clusters.chains import ChainVerdict
 from clusters.expiry import Band, CertificateKind
+from clusters.gateways.tls import Probed
 from clusters.models import Certificate, CertificateFile, Finding, Rotation, TlsAddress, TlsListener
 from clusters.ports import GatewayFailed
 from clusters.selectors.certificates import CertificateRow, certificate_days, certificates_in
 from clusters.services import certificates as services
-from clusters.services.certificates import window
+from clusters.services.certificates import polling, window
 from ops_portal.lib.clock import Clock, as_datetime
 from ops_portal.lib.database import database_clock
 from ops_portal.lib.processes import wait_until
@@ -296,6 +297,48 @@ def test_a_listener_that_cannot_be_checked_keeps_its_last_chain_and_is_told(worl
     assert address.read_at is not None
     assert "certificate_unchecked" in open_findings()
     assert rows(world)["kafka-1"].served_on == (f"127.0.0.1:{port}",)
+
+
+def test_a_pair_of_key_types_is_watched_as_two(world: World, tmp_path: Path, settings: Any) -> None:
+    settings.CERTIFICATE_KEY_TYPES = "both"
+    settings.CERTIFICATE_PATHS = [f"{tmp_path}/pair.pem"]
+    own = world.leaf(begins=NOW - 70 * DAY)
+    old, new = (world.leaf(kind="rsa2048", begins=NOW - days * DAY) for days in (60, 1))
+    (tmp_path / "pair.pem").write_bytes(own.pem + old.pem + world.low.pem)
+    context = context_of([own, world.low], tmp_path)
+    context.load_cert_chain(_chain_file([old, world.low], tmp_path))
+    with serving(context) as port:
+        world.kafka.ports = {1: port}
+        world.poll()
+        assert [row.drift for row in certificates_in(ALL, "north")] == [None] * 4
+        context.load_cert_chain(_chain_file([new, world.low], tmp_path))
+        world.poll()
+    found = {row.key_type: row.leaf.serial for row in TlsAddress.objects.select_related("leaf") if row.leaf}
+    assert found == {"": own.certificate.serial, "rsa": new.certificate.serial}
+    line = Rotation.objects.get()
+    assert (line.place, line.old_serial) == (f"127.0.0.1:{port} RSA", old.certificate.serial)
+    drifts = {
+        row.serial: row.drift and row.drift.word for row in certificates_in(ALL, "north") if row.title == "kafka-1"
+    }
+    assert drifts[own.certificate.serial] is None
+    assert drifts[new.certificate.serial] == "served_newer"
+    world.poll()  # nothing listens
+    assert {row.key_type: (row.error, len(row.chain)) for row in TlsAddress.objects.all()} == {
+        "": ("refused", 2), "rsa": ("refused", 2),
+    }  # fmt: skip
+
+
+def test_a_name_that_no_longer_resolves_keeps_what_its_addresses_served(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(context_of([world.leaf(), world.low], tmp_path)) as port:
+        world.kafka.ports = {1: port}
+        world.poll()
+    lost = Probed("", error="dns", message="The name does not resolve.")
+    monkeypatch.setattr(polling, "probe_all", lambda targets, deadline: dict.fromkeys(targets, (lost,)))
+    world.poll()
+    address = TlsAddress.objects.get()
+    assert (address.address, address.error, len(address.chain)) == ("127.0.0.1", "dns", 2)
 
 
 def test_a_cluster_that_does_not_answer_still_has_its_listeners_probed(world: World, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from clusters.chains import read
 from clusters.gateways import tls
-from clusters.gateways.tls import ClientAuth, Probed, Speaks, Target, probe, probe_all
+from clusters.gateways.tls import ClientAuth, KeyType, Probed, Speaks, Target, probe, probe_all
 from ops_portal.lib import outbound
 from ops_portal.lib.kafka_runner import free_ports
 from ops_portal.lib.processes import wait_until
@@ -169,6 +169,37 @@ def test_many_listeners_are_probed_at_once_and_a_slow_one_holds_up_none(
 def test_without_time_left_nothing_is_dialled() -> None:
     found = probe_all([Target("127.0.0.1", 1)], Deadline.after(0))
     assert found[Target("127.0.0.1", 1)][0].error == "timeout"
+
+
+def pair(place: Path, issuer: Made, version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
+    """A server's context with a certificate of each key type."""
+    other = leaf(issuer, "kafka-1 of RSA", kind="rsa2048")
+    context = context_of([leaf(issuer), issuer], place, version=version)
+    (place / "rsa.pem").write_bytes(other.key_pem + other.pem + issuer.pem)
+    context.load_cert_chain(place / "rsa.pem")
+    return context
+
+
+def test_a_pair_of_key_types_is_seen_when_both_are_asked_for(chain: list[Made], tmp_path: Path) -> None:
+    with serving(pair(tmp_path, chain[1])) as port:
+        (alone,) = probe(Target("127.0.0.1", port), Deadline.after(10))
+        found = probe(Target("127.0.0.1", port, key_types=tuple(KeyType)), Deadline.after(10))
+    assert [(one.key_type, one.error, one.version) for one in found] == [("", "", "TLS 1.3"), ("rsa", "", "TLS 1.2")]
+    assert [served(one)[0] for one in (alone, *found)] == ["kafka-1", "kafka-1", "kafka-1 of RSA"]
+
+
+def test_a_listener_of_one_key_type_has_one_certificate_whatever_is_asked_for(
+    chain: list[Made], tmp_path: Path
+) -> None:
+    with serving(context_of(chain[:2], tmp_path)) as port:
+        found = probe(Target("127.0.0.1", port, key_types=tuple(KeyType)), Deadline.after(10))
+    assert [one.key_type for one in found] == [""]
+
+
+def test_over_tls_1_3_alone_the_preferred_one_of_a_pair_is_seen(chain: list[Made], tmp_path: Path) -> None:
+    with serving(pair(tmp_path, chain[1], ssl.TLSVersion.TLSv1_3)) as port:
+        found = probe(Target("127.0.0.1", port, key_types=tuple(KeyType)), Deadline.after(10))
+    assert [one.key_type for one in found] == [""]
 
 
 # --- OpenSSL's server -------------------------------------------------------------------------------------------------
