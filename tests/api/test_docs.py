@@ -12,6 +12,7 @@ from lag import exporter
 from lag.verdicts import Verdict
 from ops_portal import web_figures
 from ops_portal.api import openapi_document
+from ops_portal.lib.live import views
 from ops_portal.lib.problems import STATUS_OF
 
 ROOT = Path(settings.BASE_DIR)
@@ -45,6 +46,14 @@ def test_every_metric_is_described() -> None:
     described = set(re.findall(r"^\| `(\w+)` \|", text_of("docs/metrics.md"), re.MULTILINE))
     stored = set(exporter.METRICS) | set(exporter.KAFKA_EXPORTER_METRICS) | set(clusters_exporter.METRICS)
     assert described == stored | web_figures.METRICS
+
+
+def test_every_live_view_is_described_with_its_columns() -> None:
+    rows = re.findall(r"^\| `([a-z.]+)` \| .*? \| .*? \| ([a-z_0-9, ]+) \|$", text_of("docs/live.md"), re.MULTILINE)
+
+    assert {name: tuple(columns.split(", ")) for name, columns in rows} == {
+        name: views.get(name).columns for name in views.names()
+    }
 
 
 def expressions() -> list[tuple[str, str]]:
