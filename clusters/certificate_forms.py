@@ -44,7 +44,7 @@ class ByHandForm(forms.Form):
     """A certificate that is managed elsewhere."""
 
     subject = forms.CharField(label="Whom it is for", max_length=200)
-    kind = forms.ChoiceField(label="CertificateKind", choices=_KINDS, initial=CertificateKind.ENDPOINT.value)
+    kind = forms.ChoiceField(label="Kind", choices=_KINDS, initial=CertificateKind.ENDPOINT.value)
     not_before = forms.DateTimeField(label="Valid from (UTC)", widget=_DAY)
     not_after = forms.DateTimeField(label="Valid until (UTC)", widget=_DAY)
     owner = forms.CharField(label="Who renews it", max_length=200)
@@ -76,7 +76,7 @@ class KeyForm(forms.Form):
 class PolicyForm(forms.Form):
     """When certificates of a kind are to be rotated."""
 
-    kind = forms.ChoiceField(label="CertificateKind", choices=_KINDS)
+    kind = forms.ChoiceField(label="Kind", choices=_KINDS)
     rotate_days = forms.FloatField(label="Rotate below, days", min_value=14, max_value=3660)
     alarm_days = forms.FloatField(label="Alarm at, days", min_value=14, max_value=3660)
 
@@ -84,7 +84,7 @@ class PolicyForm(forms.Form):
 class ChangeForm(forms.Form):
     """What people know about a certificate that was seen."""
 
-    kind = forms.ChoiceField(label="CertificateKind", choices=_KINDS)
+    kind = forms.ChoiceField(label="Kind", choices=_KINDS)
     principal = forms.CharField(
         label="Principal", max_length=500, required=False, help_text="As Kafka knows its holder; decides whose it is."
     )

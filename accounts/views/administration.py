@@ -42,7 +42,6 @@ def audit_list(request: ApiRequest) -> HttpResponse:
     context = {
         "page": page,
         "given": given,
-        "rows": [(entry, selectors.audit_changes(entry)) for entry in page.object_list],
         "actions": selectors.audit_actions(),
         "actors": selectors.audit_actors(),
         "clients": selectors.clients_visible(request.user),
