@@ -113,7 +113,8 @@ def _join(signal: Signal, rows: tuple[Seen, ...], configured: Mapping[Source, st
         reason = reasons[0] if reasons else "It has not been read yet."
         return Joined(signal, Health.UNKNOWN, reason, None, "", "", signal.sources, None, True, None, (), ())
     known = [one for one in seen if one.state is not Health.UNKNOWN]
-    lead = max(known or seen, key=lambda one: (one.state.rank, one.value is not None, one.observed_at or 0.0))
+    # Of two that agree the metadata: it names brokers and topics, and the words do not change with every poll.
+    lead = max(known or seen, key=lambda one: (one.state.rank, one.value is not None, one.source is Source.BROKERS))
     return Joined(
         signal=signal,
         state=lead.state,
@@ -124,10 +125,16 @@ def _join(signal: Signal, rows: tuple[Seen, ...], configured: Mapping[Source, st
         sources=tuple(one.source for one in seen),
         observed_at=lead.observed_at,
         stale=lead.stale,
-        since=lead.since,
+        since=_since(lead, known),
         parts=lead.parts,
         seen=seen,
     )
+
+
+def _since(lead: Seen, known: list[Seen]) -> float | None:
+    """When it came into its state: bad with the first source that says so, ok with the last."""
+    times = [one.since for one in known or [lead] if one.state is lead.state and one.since is not None]
+    return (max if lead.state is Health.OK else min)(times, default=None)
 
 
 def _believed(signal: Signal, seen: Seen, frozen: str) -> Seen:

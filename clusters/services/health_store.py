@@ -1,6 +1,6 @@
 """Writing what a source says of the health of a cluster: states, history, events, findings, targets. One transaction."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,11 +17,13 @@ from clusters.selectors.health_states import configured_of, seen_rows
 from clusters.services.findings import finding_close, finding_open
 from clusters.services.health_history import samples_store
 from clusters.signals import BY_ID
+from clusters.sources import RunDropped
 from ops_portal.lib.clock import as_datetime
 from ops_portal.lib.live import publish
 
 CLOSE_AFTER_SECONDS = 30.0  # ok for so long, before a finding is closed
 KIND = "health"
+_BAD = (Health.WARNING, Health.CRITICAL)
 
 _COUNT = """
 INSERT INTO clusters_platformslocount AS kept (cluster_id, slo, at, good, bad, unknown, worst)
@@ -40,7 +42,15 @@ class Stored:
 
 
 def health_locked(cluster: Cluster) -> ClusterHealth:
-    """The cluster's row, locked until the transaction ends: the two sources write one after the other."""
+    """The cluster's row, locked until the transaction ends: the two sources write one after the other.
+
+    Raises RunDropped for a cluster that was removed since the run began: its findings are closed and have to stay so.
+    """
+    with connection.cursor() as cursor:
+        # Held until this transaction ends, so that a removal comes wholly before it or wholly after it.
+        cursor.execute("SELECT removed_at IS NULL FROM clusters_cluster WHERE id = %s FOR KEY SHARE", [cluster.pk])
+        if cursor.fetchone() != (True,):
+            raise RunDropped("The cluster was removed while it was read.")
     ClusterHealth.objects.get_or_create(cluster=cluster)
     return ClusterHealth.objects.select_for_update().get(cluster=cluster)
 
@@ -61,11 +71,16 @@ def signals_store(
         update_fields=["state", "value", "entity", "reason", "query", "observed_at", "since", "parts", "memory"],
     )
     configured = configured_of(cluster)
-    all_signals = joined(seen_rows([cluster.pk], now=at).get(cluster.pk, {}), configured)
+    seen = seen_rows([cluster.pk], now=at).get(cluster.pk, {})
+    all_signals = joined(seen, configured)
     verdict = verdict_of(all_signals, configured)
     now_known = {one.signal.id: one for one in all_signals}
     samples_store(cluster.pk, moment, [(name, now_known[name].value, now_known[name].state) for name in readings])
-    _findings(cluster, [now_known[name] for name in readings], at)
+    silent = {
+        name for name, rows in seen.items()
+        for one in rows if one.stale and one.state in _BAD and not configured.get(one.source)
+    }  # fmt: skip
+    _findings(cluster, now_known, set(readings), silent, at)
     if verdict.state.value != health.verdict:
         text = f"The cluster is {verdict.state.label} now, after {health.verdict}."
         why = f" {verdict.reasons[0]}" if verdict.reasons else ""
@@ -122,21 +137,27 @@ def _memory(row: SignalState | None) -> Mapping[str, Any]:
     return row.memory if row is not None else {}
 
 
-def _findings(cluster: Cluster, signals: Sequence[Joined], at: float) -> None:
-    """Open what is bad, close what has been ok for a while. Unknown changes nothing: it says nothing."""
-    prefix = f"{KIND}:{cluster.pk}:"
-    still_open = set(
-        Finding.objects.filter(cluster=cluster, kind=KIND, closed_at__isnull=True).values_list("dedupe_key", flat=True)
-    )
-    for one in signals:
-        key = f"{prefix}{one.signal.id}"
-        if one.state in {Health.WARNING, Health.CRITICAL}:
-            finding_open(
-                dedupe_key=key, kind=KIND, severity=one.state.value, cluster=cluster, entity=one.entity or cluster.name,
-                title=f"{one.signal.title} on {cluster.name}", reason=one.reason, inputs=_inputs(one),
-            )  # fmt: skip
-        elif key in still_open and one.state is Health.OK and at - (one.since or at) >= CLOSE_AFTER_SECONDS:
+def _findings(
+    cluster: Cluster, signals: Mapping[str, Joined], read: Collection[str], silent: Collection[str], at: float
+) -> None:
+    """Open what is bad, close what has been ok for a while or is not read any more at all.
+
+    Else unknown changes nothing: it says nothing. `silent` are those of which a source said bad and is stale now; that the
+    other source is fine does not end them.
+    """
+    open_ones = Finding.objects.filter(cluster=cluster, kind=KIND, closed_at__isnull=True)
+    for key in open_ones.values_list("dedupe_key", flat=True):
+        one = signals.get(key.rpartition(":")[2])
+        well = one is not None and one.state is Health.OK and at - (one.since or at) >= CLOSE_AFTER_SECONDS
+        if one is None or not one.seen or (well and one.signal.id in read and one.signal.id not in silent):
             finding_close(dedupe_key=key)
+    for one in (signals[name] for name in read):
+        if one.state in _BAD:
+            finding_open(
+                dedupe_key=f"{KIND}:{cluster.pk}:{one.signal.id}", kind=KIND, severity=one.state.value, cluster=cluster,
+                entity=one.entity or cluster.name, title=f"{one.signal.title} on {cluster.name}", reason=one.reason,
+                inputs=_inputs(one),
+            )  # fmt: skip
 
 
 def _inputs(one: Joined) -> dict[str, Any]:

@@ -3,9 +3,12 @@
 The pages are real scrapes (`scrapes/README.md`) and go through a real Prometheus.
 """
 
+import json
 import os
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +16,10 @@ from clusters.gateways.prometheus import Prometheus
 from clusters.health import metrics
 from clusters.health.judge import Judged, Reading, judge
 from clusters.health.metrics import Known
+from clusters.health.names import METRICS
 from clusters.health.performance import BROKER_QUERIES, CLUSTER_QUERIES, TOPIC_QUERIES, broker_figures, performance_of
 from clusters.health.states import Health
-from clusters.promql import Dialect, Target, detection, dialect_of
+from clusters.promql import Dialect, Target, detection, dialect_of, filled
 from clusters.signals import BY_ID
 from ops_portal.lib.resilience import Deadline
 from tests.clusters.health.dialects import (
@@ -185,3 +189,46 @@ def test_our_rules_leave_no_signal_of_brokers_unknown(seen: dict[tuple[str, str]
         if found.state is Health.UNKNOWN and "$host_" not in BY_ID[name].query and "disk" not in name
     }
     assert unknown == {}
+
+
+WINDOWED = {
+    "unclean_elections": "kafka_controller_controllerstats_uncleanleaderelections_total",
+    "isr_shrinks": "kafka_server_replicamanager_isrshrinks_total",
+    "heartbeat_timeouts": "kafka_controller_kafkacontroller_timedoutbrokerheartbeatcount",
+}
+
+
+def test_what_is_told_of_the_last_ten_minutes_is_over_by_itself_after_them(tmp_path: Path) -> None:
+    queries = {name: filled(BY_ID[name].query, METRICS, Target(Dialect.JMX, {"cluster": "north"})) for name in WINDOWED}
+    labels = 'cluster="north", instance="broker-1"'
+    tests = {
+        "evaluation_interval": "15s",
+        "tests": [
+            {
+                "interval": "15s",
+                # Nothing for five minutes, then one at a time, for ever as many.
+                "input_series": [
+                    {"series": f"{series}{{{labels}}}", "values": "0x20 1x100"} for series in WINDOWED.values()
+                ],
+                "promql_expr_test": [
+                    {
+                        "expr": queries[name],
+                        "eval_time": at,
+                        "exp_samples": [
+                            {
+                                "labels": '{instance="broker-1"}' if "by (instance" in queries[name] else "{}",
+                                "value": value,
+                            }
+                        ],
+                    }
+                    for name in WINDOWED
+                    for at, value in (("4m", 0), ("6m", 1), ("15m", 1), ("16m", 0), ("20m", 0))
+                ],
+            }
+        ],
+    }
+    (tmp_path / "windows.json").write_text(json.dumps(tests), encoding="utf-8")
+    done = subprocess.run(
+        ["promtool", "test", "rules", str(tmp_path / "windows.json")], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -185,6 +185,18 @@ def test_the_worse_of_two_sources_counts(world: World) -> None:
     assert "Kafka's metadata says 0" in row.reason
 
 
+def test_of_two_sources_that_agree_the_one_that_names_brokers_is_heard(world: World) -> None:
+    world.poll()
+    world.kafka.lose(2)
+    poll_brokers(poll_of(world.cluster, "brokers", world.clock, world.kafka))
+    world.values["under_replicated"] = 6.0
+    world.poll()  # later than the metadata
+
+    row = world.signal("under_replicated")
+    assert {one.state for one in row.seen} == {Health.CRITICAL}
+    assert "Broker 2 (down) lags in 6" in row.reason
+
+
 def test_several_clusters_without_a_name_of_ours_are_not_guessed(world: World) -> None:
     world.detected = vector(
         ({"__name__": BYTES_IN, "cluster": "east"}, 3.0), ({"__name__": BYTES_IN, "cluster": "west"}, 3.0)
