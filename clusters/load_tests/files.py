@@ -139,13 +139,14 @@ def parse_moment(text: str) -> float:
         value = float(text)
     except ValueError:
         found = datetime.fromisoformat(text.strip())
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-    if not 0 < value < math.inf:
-        raise ValueError(f"{text[:40]} is no time")
-    unit = next((unit for limit, unit in ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6)) if value < limit), 1e9)
-    if not _FIRST_MOMENT <= value / unit < _LAST_MOMENT:
+        value = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    else:
+        if not 0 < value < math.inf:
+            raise ValueError(f"{text[:40]} is no time")
+        value /= next((unit for limit, unit in ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6)) if value < limit), 1e9)
+    if not _FIRST_MOMENT <= value < _LAST_MOMENT:
         raise ValueError(f"{text[:40]} is no time since 2000")
-    return value / unit
+    return value
 
 
 def _k6_traces(

@@ -7,17 +7,19 @@ from collections.abc import Iterable
 _STEPS = 512  # buckets per doubling: a bucket is at most 1/512 of its value wide
 
 RELATIVE_ERROR = 1 / _STEPS
+COARSE = 3  # shift of histograms of which there are many: 64 buckets per doubling
 
 
 class Histogram:
-    """Counts of non-negative samples by bucket. A percentile is exact to `RELATIVE_ERROR` of its value.
+    """Counts of non-negative samples by bucket. A percentile is exact to `RELATIVE_ERROR * 2**shift` of its value.
 
     The buckets are those of HdrHistogram: equal steps inside each doubling.
     """
 
-    __slots__ = ("count", "counts", "largest", "smallest", "total", "zeros")
+    __slots__ = ("count", "counts", "largest", "shift", "smallest", "total", "zeros")
 
-    def __init__(self) -> None:
+    def __init__(self, shift: int = 0) -> None:
+        self.shift = shift
         self.counts: Counter[int] = Counter()
         self.zeros = 0
         self.count = 0
@@ -27,17 +29,20 @@ class Histogram:
 
     def add(self, value: float) -> None:
         """Counts one sample. Raises ValueError for what is negative or no number."""
-        if not 0 <= value < math.inf:
-            raise ValueError(f"{value} is no sample")
+        self.tally(value, bucket_of(value))
+
+    def tally(self, value: float, bucket: int | None) -> None:
+        """Counts one sample whose `bucket_of` is known."""
         self.count += 1
         self.total += value
-        self.smallest = min(self.smallest, value)
-        self.largest = max(self.largest, value)
-        if value == 0:
+        if value < self.smallest:
+            self.smallest = value
+        if value > self.largest:
+            self.largest = value
+        if bucket is None:
             self.zeros += 1
-            return
-        fraction, exponent = math.frexp(value)  # value = fraction * 2**exponent, fraction in [0.5, 1)
-        self.counts[exponent * _STEPS + int((fraction - 0.5) * 2 * _STEPS)] += 1
+        else:
+            self.counts[bucket >> self.shift] += 1
 
     def percentile(self, percent: float) -> float | None:
         """The smallest value that at least `percent` of all samples do not exceed (nearest rank); None without samples."""
@@ -52,7 +57,7 @@ class Histogram:
         for bucket in sorted(self.counts):
             seen += self.counts[bucket]
             if seen >= rank:
-                return min(self.largest, max(self.smallest, _middle(bucket)))
+                return min(self.largest, max(self.smallest, self._middle(bucket)))
         return self.largest
 
     @property
@@ -60,10 +65,25 @@ class Histogram:
         """Arithmetic mean of the samples; None without any."""
         return self.total / self.count if self.count else None
 
+    def _middle(self, bucket: int) -> float:
+        steps = _STEPS >> self.shift
+        exponent, step = divmod(bucket, steps)
+        return math.ldexp(0.5 + (step + 0.5) / (2 * steps), exponent)
 
-def merged(parts: Iterable[Histogram]) -> Histogram:
-    """One histogram of all samples of `parts`."""
-    whole = Histogram()
+
+def bucket_of(value: float) -> int | None:
+    """The finest bucket of a sample, None for zero. Raises ValueError for what is negative or no number."""
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{value} is no sample")
+    if value == 0:
+        return None
+    fraction, exponent = math.frexp(value)  # value = fraction * 2**exponent, fraction in [0.5, 1)
+    return exponent * _STEPS + int((fraction - 0.5) * 2 * _STEPS)
+
+
+def merged(parts: Iterable[Histogram], shift: int = 0) -> Histogram:
+    """One histogram of all samples of `parts`, which all have this shift."""
+    whole = Histogram(shift)
     for part in parts:
         whole.counts.update(part.counts)
         whole.zeros += part.zeros
@@ -72,8 +92,3 @@ def merged(parts: Iterable[Histogram]) -> Histogram:
         whole.smallest = min(whole.smallest, part.smallest)
         whole.largest = max(whole.largest, part.largest)
     return whole
-
-
-def _middle(bucket: int) -> float:
-    exponent, step = divmod(bucket, _STEPS)
-    return math.ldexp(0.5 + (step + 0.5) / (2 * _STEPS), exponent)

@@ -181,7 +181,7 @@ def _join(
 def _measured(
     name: str, timeline: Timeline, percents: Iterable[float], seconds: float, stated: Metric | None, source: str
 ) -> Metric:
-    whole = timeline.whole()
+    whole = timeline.whole
     kind = stated.kind if stated else ("counter" if name in RATE_METRICS else "trend")
     unit = stated.unit if stated else ("ms" if kind == "trend" else "")
     if kind == "counter":

@@ -7,7 +7,7 @@ DEFAULT_THRESHOLDS = ("p95<10", "p99<100", "rate>80000")
 LONGEST = 200
 
 _EXPRESSION = re.compile(
-    r"^\s*(?:(?P<metric>[A-Za-z_][A-Za-z0-9_]*(?:\{[^}]*\})?)\s*:\s*)?"
+    r"^\s*(?:(?P<metric>[A-Za-z_][A-Za-z0-9_]*(?:\{[^}\0]*\})?)\s*:\s*)?"
     r"(?P<aggregate>p\(?\s*(?P<percent>\d{1,3}(?:\.\d+)?)\s*\)?|avg|min|max|med|rate|count|value)"
     r"\s*(?P<operator><=|>=|===|==|!=|<|>)\s*(?P<bound>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*$"
 )

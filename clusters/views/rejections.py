@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from django.core.paginator import Paginator
@@ -39,6 +40,7 @@ PERIODS = {"1h": ("1 hour", 3600), "6h": ("6 hours", 21_600), "24h": ("24 hours"
 DEFAULT_PERIOD = "24h"
 ROWS_PER_PAGE = 100
 NEW_SECONDS = 900
+CSV_CHUNK = 500
 CSV_FIELDS = (
     "kind", "client", "principal", "cluster", "topic", "subject", "host", "listener", "operation", "rule", "fix", "count",
     "first_at", "last_at",
@@ -165,18 +167,21 @@ def _sentence(total: int, series: int, new: int, wanted: Filter) -> str:
     if not total:
         return f"Nothing was refused {when}."
     times = "1 refusal" if total == 1 else f"{total:,} refusals".replace(",", "\u202f")
-    kinds = "1 kind" if series == 1 else f"{series} kinds"
-    fresh = "none of them new" if not new else "all new" if new == series else f"{new} of them new"
-    return f"{times} of {kinds} {when}, {fresh}."
+    if total == 1:
+        return f"{times} {when}{', for the first time' if new else ''}."
+    different = "all alike" if series == 1 else f"{series:,} different ones".replace(",", "\u202f")
+    seen = "none" if not new else "all" if new == series else f"{new} of them"
+    return f"{times} {when}, {different}, {seen} for the first time."
 
 
 def _csv(rows: Any) -> Iterator[str]:
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(CSV_FIELDS)
-    for row in rows.iterator(chunk_size=500):
-        item = rejection_rows([row])[0]
-        writer.writerow([_cell(getattr(item, name)) for name in CSV_FIELDS])
+    found = rows.iterator(chunk_size=CSV_CHUNK)
+    while chunk := list(islice(found, CSV_CHUNK)):
+        for item in rejection_rows(chunk):
+            writer.writerow([_cell(getattr(item, name)) for name in CSV_FIELDS])
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()

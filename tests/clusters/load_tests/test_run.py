@@ -302,7 +302,7 @@ def test_a_wide_run_keeps_every_sample_in_few_slots() -> None:
     for moment in moments:
         line.add(moment, 1.0)
     assert len(line.slots) <= timelines.MOST_SLOTS
-    assert line.whole().count == len(moments)
+    assert line.whole.count == len(moments)
     assert [at for at, _ in line.rows()] == sorted(at for at, _ in line.rows())
 
 
