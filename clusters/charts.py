@@ -1,6 +1,9 @@
 """Figures of clusters, built on the server. They name tokens, not colours: the page paints them in its theme (static/js/history.js)."""
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import plotly.graph_objects as go
@@ -43,7 +46,10 @@ def signal_figure(signal: Signal, history: SignalHistory) -> dict[str, Any]:
     )  # fmt: skip
     plain: dict[str, Any] = figure.to_plotly_json()
     plain["layout"].pop("template", None)
-    plain["layout"]["shapes"] = [*_washes(times, history), *_limits(signal, known)]
+    plain["layout"]["shapes"] = [
+        *washes(times, (_WASH.get(Health(state)) if state else None for *_, state in history.points)),
+        *_limits(signal, known),
+    ]
     return plain
 
 
@@ -77,22 +83,16 @@ def _limits(signal: Signal, known: list[float]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _washes(times: list[str], history: SignalHistory) -> list[dict[str, Any]]:
-    """Shaded spans where the state was not ok."""
-    spans: list[tuple[str, int, int]] = []
-    for index, (_, _, state) in enumerate(history.points):
-        token = _WASH.get(Health(state)) if state else None
-        if token is None:
-            continue
-        if spans and spans[-1][0] == token and spans[-1][2] == index - 1:
-            spans[-1] = (token, spans[-1][1], index)
-        else:
-            spans.append((token, index, index))
+def washes(times: Sequence[str], tokens: Iterable[str | None]) -> list[dict[str, Any]]:
+    """Shapes behind the lines: a shaded span over every run of points with the same design token; None shades nothing."""
     last = len(times) - 1
+    runs = groupby(enumerate(tokens), key=itemgetter(1))
+    spans = [(token, [index for index, _ in run]) for token, run in runs]
     return [
         {
-            "type": "rect", "xref": "x", "yref": "paper", "x0": times[first], "x1": times[min(end + 1, last)], "y0": 0, "y1": 1,
+            "type": "rect", "xref": "x", "yref": "paper", "x0": times[at[0]], "x1": times[min(at[-1] + 1, last)], "y0": 0, "y1": 1,
             "layer": "below", "name": token, "fillcolor": "rgba(0,0,0,0)", "line": {"width": 0},
         }
-        for token, first, end in spans
+        for token, at in spans
+        if token is not None
     ]  # fmt: skip

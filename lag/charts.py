@@ -6,6 +6,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from clusters.charts import washes
 from lag.rows import EventRow, HistoryPoints
 from lag.verdicts import EventKind, Tone, Verdict
 
@@ -17,6 +18,7 @@ _MARKED = {
     EventKind.SLO_OPENED: "--status-crit",
     EventKind.TOPIC_RECREATED: "--status-maint",
 }
+_WASH = {Tone.CRITICAL: "--status-crit-wash", Tone.WARNING: "--status-warn-wash"}
 _MOST_MARKS = 60
 
 
@@ -37,7 +39,7 @@ def history_figure(history: HistoryPoints, events: Iterable[EventRow]) -> dict[s
     figure.add_trace(_line(times, columns["consume_rate"], "y3", "read per second", "--series-2", dash="dash"))
     plain: dict[str, Any] = figure.to_plotly_json()
     plain["layout"].pop("template", None)
-    plain["layout"]["shapes"] = [*_troubles(times, columns.get("verdict", [])), *_marks(times, events)]
+    plain["layout"]["shapes"] = [*washes(times, map(_wash, columns.get("verdict", []))), *_marks(times, events)]
     return plain
 
 
@@ -78,26 +80,8 @@ def _line(
     )  # fmt: skip
 
 
-def _troubles(times: list[str], verdicts: list[Any]) -> list[dict[str, Any]]:
-    """Shaded spans where the verdict was critical or a warning."""
-    spans: list[tuple[str, int, int]] = []
-    for index, word in enumerate(verdicts):
-        tone = Verdict(word).tone if word else Tone.NEUTRAL
-        token = {Tone.CRITICAL: "--status-crit-wash", Tone.WARNING: "--status-warn-wash"}.get(tone, "")
-        if not token:
-            continue
-        if spans and spans[-1][0] == token and spans[-1][2] == index - 1:
-            spans[-1] = (token, spans[-1][1], index)
-        else:
-            spans.append((token, index, index))
-    last = len(times) - 1
-    return [
-        {
-            "type": "rect", "xref": "x", "yref": "paper", "x0": times[first], "x1": times[min(end + 1, last)], "y0": 0, "y1": 1,
-            "layer": "below", "name": token, "fillcolor": "rgba(0,0,0,0)", "line": {"width": 0},
-        }
-        for token, first, end in spans
-    ]  # fmt: skip
+def _wash(verdict: str | None) -> str | None:
+    return _WASH.get(Verdict(verdict).tone) if verdict else None
 
 
 def _marks(times: list[str], events: Iterable[EventRow]) -> list[dict[str, Any]]:
