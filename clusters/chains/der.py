@@ -6,6 +6,7 @@ from typing import NamedTuple
 _PKCS7_SIGNED = bytes.fromhex("06092a864886f70d010702")
 _MOST_NODES = 100_000
 _DEEPEST = 24
+_LONGEST_SALT = 48  # bytes
 
 Element = tuple[int, bytes]
 
@@ -34,15 +35,22 @@ def is_pkcs7(data: bytes) -> bool:
     return header is not None and data[header[1] :].startswith(_PKCS7_SIGNED)
 
 
-def key_derivation_rounds(data: bytes) -> int:
-    """The largest number of rounds that a PKCS#12 asks for: integers that follow a salt. 0 when there is none."""
+def key_derivation_rounds(data: bytes) -> int | None:
+    """The largest number of rounds that a PKCS#12 asks for: integers that follow a salt. None when nobody can tell."""
     most = 0
     before: int | None = None
-    for tag, content in _walk(data):
-        if tag == 0x02 and before == 0x04 and len(content) <= 16:
-            most = max(most, int.from_bytes(content, "big"))
-        before = tag
+    try:
+        for tag, content in _walk(data):
+            if tag == 0x02 and before == 0x04 and len(content) <= 16:
+                most = max(most, int.from_bytes(content, "big"))
+            before = tag
+    except _NotWalkable:
+        return None
     return most
+
+
+class _NotWalkable(ValueError):
+    """Not DER, or more elements than a store has: what follows would not be seen."""
 
 
 def parts(content: bytes) -> list[Part]:
@@ -72,19 +80,19 @@ def _header(data: bytes, place: int) -> tuple[int, int, int] | None:
 
 
 def _walk(data: bytes) -> Iterator[Element]:
-    """Elements in order, into constructed ones and into octet strings that hold one sequence."""
+    """Elements in order, into constructed ones and into octet strings that hold one sequence. Raises _NotWalkable."""
     stack: list[tuple[int, int, int]] = [(0, len(data), 0)]
     nodes = 0
-    while stack and nodes < _MOST_NODES:
+    while stack:
         place, end, depth = stack.pop()
-        header = _header(data, place) if place < end else None
-        if header is None:
+        if place >= end:
             continue
+        header = _header(data, place)
+        nodes += 1
+        if header is None or place + header[1] + header[2] > end or nodes > _MOST_NODES:
+            raise _NotWalkable
         tag, head, size = header
         begin, stop = place + head, place + head + size
-        if stop > end:
-            continue
-        nodes += 1
         stack.append((stop, end, depth))
         inner = data[begin:stop] if size <= 64 else b""
         yield tag, inner
@@ -93,5 +101,6 @@ def _walk(data: bytes) -> Iterator[Element]:
 
 
 def _holds_sequence(data: bytes, begin: int, stop: int) -> bool:
-    header = _header(data, begin)
+    """Whether an octet string is one. What is as short as a salt is never taken for it: salts are random."""
+    header = _header(data, begin) if stop - begin > _LONGEST_SALT else None
     return header is not None and header[0] == 0x30 and begin + header[1] + header[2] == stop

@@ -150,7 +150,7 @@ def _read(der: bytes) -> Certificate:
         path_length=None if basic is None else basic.path_length,
         key_usage=None if usage is None else frozenset(name for name in _KEY_USAGES if getattr(usage, name)),
         extended_usage=None if extended is None else frozenset(oid.dotted_string for oid in extended),
-        dns_names=() if names is None else tuple(names.get_values_for_type(x509.DNSName)),
+        dns_names=() if names is None else tuple(map(_shown, names.get_values_for_type(x509.DNSName))),
         ip_names=() if names is None else tuple(str(ip) for ip in names.get_values_for_type(x509.IPAddress)),
         other_names=() if names is None else _other_names(names),
         subject_key_id=None if own_id is None else own_id.digest.hex(),
@@ -227,7 +227,7 @@ def _text(name: x509.Name) -> str:
 
 def _common_name(name: x509.Name) -> str:
     found = name.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return _as_text(found[-1].value) if found else ""
+    return _shown(_as_text(found[-1].value)) if found else ""
 
 
 def name_key(name: x509.Name) -> NameKey:
@@ -245,7 +245,12 @@ def _as_text(value: str | bytes) -> str:
 def _other_names(names: x509.SubjectAlternativeName) -> tuple[str, ...]:
     found = [f"email:{one}" for one in names.get_values_for_type(x509.RFC822Name)]
     found += [f"uri:{one}" for one in names.get_values_for_type(x509.UniformResourceIdentifier)]
-    return tuple(found)
+    return tuple(map(_shown, found))
+
+
+def _shown(name: str) -> str:
+    """The name with a mark for NUL, which no database keeps and no real name holds; dropped, it would make another name."""
+    return name.replace("\0", "\ufffd")
 
 
 def _short(error: Exception) -> str:

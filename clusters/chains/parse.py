@@ -205,7 +205,11 @@ def _pkcs7(raw: bytes, found: _Found, where: str) -> Iterable[Certificate]:
 
 
 def _parse_pkcs12(data: bytes, passwords: Sequence[str]) -> Bundle:
-    if der.key_derivation_rounds(data) > MOST_ROUNDS:
+    rounds = der.key_derivation_rounds(data)
+    if rounds is None:
+        text = "The PKCS#12 is not in DER form, or of more parts than any store has: write it anew with another tool."
+        raise Unreadable(Reason.MALFORMED_STORE, text)
+    if rounds > MOST_ROUNDS:
         raise Unreadable(Reason.MALFORMED_STORE, "The PKCS#12 asks for an absurd number of key derivation rounds.")
     store, opened_with = None, b""
     for password in (None, *(word.encode() for word in ("", *passwords))):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 _STEPS = 512  # buckets per doubling: a bucket is at most 1/512 of its value wide
 
 RELATIVE_ERROR = 1 / _STEPS
+LARGEST = 1e15  # of a sample, so that no sum of samples is infinite
 COARSE = 3  # shift of histograms of which there are many: 64 buckets per doubling
 
 
@@ -72,8 +73,8 @@ class Histogram:
 
 
 def bucket_of(value: float) -> int | None:
-    """The finest bucket of a sample, None for zero. Raises ValueError for what is negative or no number."""
-    if not 0 <= value < math.inf:
+    """The finest bucket of a sample, None for zero. Raises ValueError for what is negative, beyond measure or no number."""
+    if not 0 <= value < LARGEST:
         raise ValueError(f"{value} is no sample")
     if value == 0:
         return None

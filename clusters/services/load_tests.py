@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ LOST_SECONDS = 120.0  # without progress: the worker is gone
 UNCLAIMED_SECONDS = 900.0
 ORPHAN_SECONDS = 6 * 3600.0
 _TELL_SECONDS = 0.5
+_LATEST = 7_258_118_400.0  # the year 2200
 
 Place = Callable[[Path], None]  # puts a file's content at the path
 
@@ -248,11 +249,11 @@ def _finish(row: LoadTest, run: Run) -> None:
     _end(
         row,
         Status.DONE,
-        run_started_at=as_datetime(started) if started is not None else None,
-        run_ended_at=as_datetime(ended) if ended is not None else None,
-        verdicts=[asdict(one) for one in run.judged],
-        contradictions=run.contradictions,
-        metrics=[asdict(one) for one in list(run.metrics.values())[:MOST_METRICS]],
+        run_started_at=_moment(started),
+        run_ended_at=_moment(ended),
+        verdicts=_storable([asdict(one) for one in run.judged]),
+        contradictions=_storable(run.contradictions),
+        metrics=_storable([asdict(one) for one in list(run.metrics.values())[:MOST_METRICS]]),
         series={
             "latency_metric": run.latency_metric,
             "rate_metric": run.rate_metric,
@@ -261,14 +262,28 @@ def _finish(row: LoadTest, run: Run) -> None:
             "broker_cpu": run.broker_cpu,
             "replication_lag": run.replication_lag,
             "replication_unit": run.replication_unit,
-            "broker_metrics": run.broker_metrics[:MOST_BROKER_METRICS],
+            "broker_metrics": _storable(run.broker_metrics[:MOST_BROKER_METRICS]),
             "broker_metrics_count": len(run.broker_metrics),
             "cut": run.problems.cut,
         },
-        problems=[*left_out, *run.problems.rows],
+        problems=_storable([*left_out, *run.problems.rows]),
         problem_count=run.problems.count + len(left_out),
         bytes_read=row.bytes_total,
     )
+
+
+def _storable(value: Any) -> Any:
+    """The value without the one character that the database refuses: names come out of files as they are."""
+    if isinstance(value, str):
+        return value.replace("\0", "")
+    if isinstance(value, dict):
+        return {_storable(name): _storable(inner) for name, inner in value.items()}
+    return [_storable(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _moment(at: float | None) -> datetime | None:
+    """When a run began or ended; None for what a summary states and no calendar holds."""
+    return as_datetime(at) if at is not None and 0 <= at <= _LATEST else None
 
 
 def _end(row: LoadTest, status: Status, **fields: Any) -> int:

@@ -2,18 +2,25 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
 from django.utils import timezone
 
-from clusters.models import Cluster, Rejection, RejectionFeed, SchemaOffer, ServiceKey
+from clusters.load_tests.states import Via
+from clusters.models import Certificate, Cluster, Rejection, RejectionFeed, SchemaOffer, ServiceKey
+from clusters.services import certificates
+from clusters.services.load_tests import found_at, load_test_begin, load_test_read
 from clusters.services.rejections import lines_ingest
 from ops_portal.lib.live import publish, snapshots, views
 from ops_portal.lib.live.views import Params, Snapshot, View
 from tests.accounts.factories import make_user
 from tests.api.conftest import call_as
+from tests.clusters.certificates.make import leaf
 from tests.clusters.rejections.conftest import Firms, Line, firms, line, north
 from tests.security.test_matrix import watcher
 
@@ -22,6 +29,7 @@ __all__ = ["call_as", "firms", "line", "north"]
 pytestmark = pytest.mark.django_db
 LOG, REPORTS = "/api/v1/ingest/authorizer-log", "/api/v1/ingest/rejections"
 NUL = "northgate\0"
+TRACES = b"timestamp,latency_ms\n1750000000,1\n1750000001,2\n"
 
 
 # --- live views ---
@@ -126,3 +134,50 @@ def test_a_key_that_cannot_be_kept_is_refused_by_name(
     answer = call_as("sre").post("/api/v1/clusters/north/keys", body, content_type="application/json")
     assert (answer.status_code, list(answer.json()["fields"])) == (422, [field])
     assert not ServiceKey.objects.exists()
+
+
+# --- files ---
+@pytest.mark.parametrize(("field", "value"), [("cluster", NUL), ("threshold", "m{a\0b}: p95<10")])
+def test_a_load_test_under_a_name_that_cannot_be_is_refused_by_name(
+    call_as: Callable[..., Any], client: Client, valkey: redis.Redis, field: str, value: str
+) -> None:
+    file = SimpleUploadedFile("traces.csv", TRACES)
+    client.force_login(make_user("sre", "sre"))
+    page = client.post("/load-tests/import", {"files": file, field: value}, headers={"Accept": "application/json"})
+    file.seek(0)
+    answer = call_as("sre").post("/api/v1/load-tests", {"files": file, field: value})
+    assert (page.status_code, list(page.json()["fields"])) == (422, [field])
+    assert (answer.status_code, list(answer.json()["fields"])) == (422, [field])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("broker-metrics.txt", 'up{job="kafka"} 1\n'.encode("utf-16")),  # as PowerShell writes it
+        ("broker-metrics.txt", b'up{job="kafka\0"} 1\n'),
+        ("broker-1-cpu.csv", b"timestamp,cpu\n1750000000,1e308\n1750000000,1e308\n"),
+        ("replication-lag.csv", b"timestamp,lag_ms\n0001-01-01T00:00:00+14:00,5\n"),
+        ("summary.json", b'{"metrics": {"a\\u0000": {"type": "trend", "values": {"avg": 1, "p(95)\\u0000": 1}}}}'),
+        ("summary.json", b'{"metrics": {"a": {"values": {"avg": 1}}}, "state": {"testRunDurationMs": 1e300}}'),
+    ],
+)
+def test_a_hostile_file_costs_a_load_test_none_of_the_others(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / "traces.csv").write_bytes(TRACES)
+    (tmp_path / name).write_bytes(content)
+    row = load_test_begin(
+        name="x", cluster=None, thresholds=["p95<10"], acting_user=None, via=Via.COMMAND, send=None,
+        files=[found_at(path) for path in tmp_path.iterdir()],
+    )  # fmt: skip
+    load_test_read(pk=row.pk)
+    row.refresh_from_db()
+    assert (row.status, row.error) == ("done", "")
+    assert row.verdicts[0]["verdict"] == "kept"
+
+
+def test_a_certificate_with_nul_in_its_names_is_kept_and_stays_another_than_the_name_without(north: Cluster) -> None:
+    """The old trick: who stops reading at NUL takes it for the bank's."""
+    made = leaf(None, "bank.example\0.evil.example", dns=["bank.example\0.evil.example"])
+    certificates.file_upload(cluster=north, name="x.pem", data=made.pem, password="", trusted=False, acting_user=None)
+    row = Certificate.objects.get()
+    assert row.common_name == "bank.example\ufffd.evil.example"
+    assert row.facts["names"] == ["bank.example\ufffd.evil.example"]

@@ -300,3 +300,27 @@ def test_bytes_that_are_no_certificate_are_refused() -> None:
     for data in (b"", b"\x30\x00", b"x" * 2_000_000):
         with pytest.raises(NotACertificate):
             read(data)
+
+
+def _tlv(tag: int, body: bytes) -> bytes:
+    size = len(body).to_bytes(4, "big")
+    return bytes([tag, 0x84]) + size + body
+
+
+def test_rounds_that_are_hidden_behind_other_parts_are_not_run() -> None:
+    """A PKCS#12 whose last part asks for two thousand million rounds, after more parts than are looked at or a part without a length."""
+    data = bytes.fromhex("06092a864886f70d010701")
+
+    def store(safe: bytes) -> bytes:
+        seal = _tlv(0x30, _tlv(0x30, b"") + _tlv(0x04, b"12345678") + _tlv(0x02, b"\x7f\xff\xff\xff"))
+        return _tlv(0x30, b"\x02\x01\x03" + _tlv(0x30, data + safe) + seal)
+
+    plain = store(_tlv(0xA0, _tlv(0x04, _tlv(0x30, b""))))
+    crowded = store(_tlv(0xA0, _tlv(0x04, _tlv(0x30, b"\x30\x00" * 150_000))))
+    endless = store(b"\xa0\x80" + _tlv(0x04, _tlv(0x30, b"")) + b"\0\0")
+    assert der.key_derivation_rounds(plain) == 0x7FFFFFFF
+    for hidden in (crowded, endless):
+        assert der.is_pkcs12(hidden)
+        with pytest.raises(Unreadable, match="not in DER form") as refused:
+            parse(hidden, ["made-up"])
+        assert refused.value.reason is Reason.MALFORMED_STORE

@@ -4,6 +4,7 @@ import base64
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from clusters.models import Cluster, Rejection, SchemaOffer, SchemaSubject
 from clusters.rejections.types import Kind, Rejected
@@ -153,3 +154,14 @@ def test_the_owner_of_a_subject_does_not_learn_who_else_tried(north: Cluster, fi
     assert [row.host for row in subject_rejections(viewer, subject)] == ["host-of-North"]
     assert [offer.schema for offer in subject_offers(viewer, subject)] == ['{"doc": "Northgate Capital"}']
     assert len(subject_rejections(make_user("sre"), subject)) == 2
+
+
+def test_the_table_asks_the_database_no_more_for_more_lines(
+    client: Client, north: Cluster, line: Line, django_assert_max_num_queries: Any
+) -> None:
+    lines_ingest(cluster=north, lines=[line(resource=f"Topic:LITERAL:orders-{number}") for number in range(40)])
+    Rejection.objects.update(listener="9093")  # a port: its name is looked up
+    client.force_login(make_user("sre"))
+    with django_assert_max_num_queries(12):
+        table = b"".join(client.get("/rejections.csv").streaming_content)
+    assert table.count(b"\r\n") == 41
