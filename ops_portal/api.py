@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Field, NinjaAPI
 from ninja.errors import HttpError, ValidationError
@@ -158,6 +158,11 @@ def _on_unavailable(error: Exception) -> Problem:
     return problems.of_exception(error)
 
 
+def _on_integrity(error: Exception) -> Problem:
+    logger.error("The database refused a row.", exc_info=error)
+    return problems.of_exception(error)
+
+
 def _handle(kind: type[E], problem_of: Callable[[E], Problem]) -> None:
     def handler(request: HttpRequest, error: Any) -> HttpResponse:
         return problems.answer(problem_of(error))
@@ -170,6 +175,7 @@ _handle(ValidationError, _on_validation)
 _handle(HttpError, lambda error: problems.of_status(error.status_code))
 _handle(PermissionDenied, lambda error: Problem("forbidden", str(error)))
 _handle(Http404, lambda error: Problem("not_found"))
+_handle(IntegrityError, _on_integrity)
 _handle(OperationalError, _on_unavailable)
 _handle(InterfaceError, _on_unavailable)
 _handle(PoolTimeout, _on_unavailable)

@@ -114,7 +114,7 @@ class KeyBody(Schema):
     rotation_days: float = Field(90, ge=1, le=3660)
     manual: bool = Field(False, description="Asymmetric, HMAC and imported keys do not rotate by themselves.")
     owner: Text = Field("", max_length=200)
-    client: Text | None = Field(None, max_length=120)
+    client: Text | None = Field(None, max_length=120, description="Not given: the key stays whose it was.")
 
 
 @router.get(
@@ -211,7 +211,8 @@ def key_enter(request: HttpRequest, cluster: str) -> HttpResponse:
     try:
         row = key_record(
             cluster=found, name=body.name, version=body.version, rotated_at=body.rotated_at,
-            rotation_days=body.rotation_days, manual=body.manual, owner=body.owner, client=_client(request, body.client),
+            rotation_days=body.rotation_days, manual=body.manual, owner=body.owner,
+            client=_client(request, body.client) if "client" in body.model_fields_set else ...,
             acting_user=request.user,  # type: ignore[arg-type]  # a caller with a right is a User
         )  # fmt: skip
     except ValidationError as error:

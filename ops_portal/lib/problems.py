@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 import orjson
 import structlog
 from django.core.exceptions import RequestDataTooBig
-from django.db import InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
+from psycopg.errors import UniqueViolation
 from psycopg_pool import PoolTimeout
 
 # Code -> status. docs/api-errors.md describes each; a test holds both together.
@@ -101,6 +102,8 @@ def of_exception(error: BaseException | None) -> Problem:
         return error
     if isinstance(error, RequestDataTooBig):
         return Problem("body_too_large")
+    if isinstance(error, IntegrityError) and isinstance(error.__cause__, UniqueViolation):
+        return Problem("conflict", retry_after=RETRY_SECONDS)  # somebody was faster; the database's text may name others
     if isinstance(error, (OperationalError, InterfaceError, PoolTimeout)):
         return Problem("unavailable", retry_after=RETRY_SECONDS)
     return Problem("internal_error")

@@ -13,6 +13,7 @@ from pytest_django import Settings
 
 from accounts import selectors, services
 from accounts.models import ApiToken
+from accounts.models import Client as ClientFirm
 from ops_portal.lib import problems
 from tests.accounts.factories import PASSWORD, make_client, make_user
 from tests.api.conftest import Caller
@@ -231,6 +232,20 @@ def test_an_unreachable_database_is_unavailable(call_as: Caller, monkeypatch: py
 
     failure(response, 503, "unavailable")
     assert b"10.0.0.5" not in response.content
+
+
+def test_who_was_slower_is_told_of_a_conflict_and_not_of_what_is_there(
+    call_as: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two at once pass the same check; the second meets the constraint, whose text names what others have."""
+    make_client("Southbank Trading")
+    monkeypatch.setattr(selectors, "clients_visible", lambda user: ClientFirm.objects.create(name="Southbank Trading"))
+
+    response = call_as("sre").get("/api/v1/clients")
+
+    failure(response, 409, "conflict")
+    assert b"Southbank" not in response.content
+    assert response["Retry-After"]
 
 
 def test_an_unknown_host_gets_a_bad_request(valkey: redis.Redis) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from types import EllipsisType
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -136,9 +137,12 @@ def endpoint_remove(*, row: TlsListener, acting_user: User | None) -> None:
 @transaction.atomic
 def key_record(
     *, cluster: Cluster, name: str, version: str, rotated_at: datetime, rotation_days: float = KEY_ROTATION_DAYS,
-    manual: bool = False, owner: str = "", client: Client | None = None, acting_user: User | None,
+    manual: bool = False, owner: str = "", client: Client | EllipsisType | None = ..., acting_user: User | None,
 ) -> ServiceKey:  # fmt: skip
-    """Enter a key of the key service, or a rotation of one that is known. Raises ValidationError."""
+    """Enter a key of the key service, or a rotation of one that is known. Raises ValidationError.
+
+    Where no client is given, the key stays whose it was.
+    """
     at, name, version = _now(), name.strip(), version.strip()
     problems: dict[str, list[str]] = {}
     if not 0 < len(name) <= 200:
@@ -165,7 +169,9 @@ def key_record(
             rotated_at=rotated_at, rotation_days=row.rotation_days, at=at,
         )  # fmt: skip
     row.version, row.rotated_at, row.rotation_days, row.manual = version, rotated_at, rotation_days, manual
-    row.owner, row.client = owner.strip()[:200], client
+    row.owner = owner.strip()[:200]
+    if not isinstance(client, EllipsisType):
+        row.client = client
     row.save()
     audit_record(
         action="clusters.key_recorded", entity=f"key {name} of {cluster.name}", before=before, after=_shown_key(row),
@@ -223,7 +229,7 @@ def _shown(row: Certificate) -> dict[str, object]:
 def _shown_key(row: ServiceKey) -> dict[str, object]:
     return {
         "version": row.version, "rotated_at": row.rotated_at.isoformat(), "rotation_days": row.rotation_days,
-        "manual": row.manual, "owner": row.owner,
+        "manual": row.manual, "owner": row.owner, "client": row.client.name if row.client else None,
     }  # fmt: skip
 
 

@@ -194,6 +194,27 @@ def test_a_key_and_its_rotation_are_entered_by_page_and_by_api(world: World) -> 
     assert browser("lead").post("/api/v1/clusters/north/keys", body, content_type="application/json").status_code == 403
 
 
+def test_a_key_stays_its_client_s_until_somebody_says_otherwise(world: World) -> None:
+    ours = Client.objects.create(name="Northgate Capital")
+    services.key_record(
+        cluster=world.cluster, name="orders", version="1", rotated_at=NOW - 9 * DAY, client=ours, acting_user=None
+    )
+    data = {
+        "key-name": "orders",
+        "key-version": "2",
+        "key-rotated_at": f"{NOW - 5 * DAY:%Y-%m-%dT%H:%M}",
+        "key-rotation_days": "90",
+    }
+    sre = browser()
+    sre.post("/certificates/north/keys", data)
+    body = {"name": "orders", "version": "3", "rotated_at": f"{NOW:%Y-%m-%dT%H:%M:%SZ}"}
+    sre.post("/api/v1/clusters/north/keys", body, content_type="application/json")
+    assert (ServiceKey.objects.get().version, ServiceKey.objects.get().client) == ("3", ours)
+    sre.post("/api/v1/clusters/north/keys", body | {"client": None}, content_type="application/json")
+    assert ServiceKey.objects.get().client is None
+    assert AuditEntry.objects.latest("pk").before["client"] == ours.name
+
+
 def test_a_policy_moves_the_bands_at_once(served: World) -> None:
     sre = browser()
     answer = sre.post(
