@@ -41,6 +41,7 @@ class Right(StrEnum):
     SEE_CLUSTERS = "see_clusters"  # brokers, bootstrap, cluster cards
     SEE_FINDINGS = "see_findings"
     SEE_CLIENTS = "see_clients"
+    CHANGE_NOTES = "change_notes"  # of the clients that the user may see
     CHANGE_SLO = "change_slo"
     CHANGE_GROUP_SETTINGS = "change_group_settings"  # read_committed, commit interval, target, mute
     INGEST = "ingest"  # bring in log lines and reports of refusals, for the tokens of log shippers
@@ -69,7 +70,7 @@ RIGHTS: dict[Role, frozenset[Right]] = {
     Role.LEAD: frozenset(
         {Right.SEE_LAG, Right.SEE_SOURCES, Right.SEE_CLUSTERS, Right.SEE_FINDINGS, Right.SEE_CLIENTS, Right.USE_API}
     ),
-    Role.ACCOUNT_MANAGER: frozenset({Right.SEE_LAG, Right.SEE_CLIENTS, Right.USE_API}),
+    Role.ACCOUNT_MANAGER: frozenset({Right.SEE_LAG, Right.SEE_CLIENTS, Right.CHANGE_NOTES, Right.USE_API}),
     Role.CLIENT: frozenset({Right.SEE_LAG, Right.USE_API}),
     Role.ADMIN: frozenset(Right),
 }

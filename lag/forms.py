@@ -37,6 +37,12 @@ class GroupSettingForm(forms.Form):
     )  # fmt: skip
 
 
+class NotesForm(forms.Form):
+    """What an account manager keeps about a client."""
+
+    notes = forms.CharField(label="Notes", required=False, max_length=5000, widget=forms.Textarea(attrs={"rows": 4}))
+
+
 class MuteForm(forms.Form):
     """Silence a group known to be dead: always with a reason and an end."""
 

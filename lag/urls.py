@@ -29,4 +29,5 @@ urlpatterns = [
     path("slos/<int:pk>/remove", slos.slo_remove, name="slo-remove"),
     path("clients", clients.client_list, name="clients"),
     path("clients/<int:pk>", clients.client_detail, name="client-detail"),
+    path("clients/<int:pk>/notes", clients.client_notes, name="client-notes"),
 ]

@@ -46,6 +46,17 @@ def client_change(*, client: Client, name: str, notes: str, acting_user: User | 
 
 
 @transaction.atomic(durable=True)
+def client_notes_set(*, client: Client, notes: str, acting_user: User | None) -> Client:
+    """Change the notes alone, whoever renames the client meanwhile."""
+    client = Client.objects.select_for_update().get(pk=client.pk)
+    before, client.notes = {"notes": client.notes}, notes
+    client.full_clean()
+    client.save(update_fields=["notes"])
+    record_client("accounts.client_notes_changed", client, before, {"notes": notes}, acting_user)
+    return client
+
+
+@transaction.atomic(durable=True)
 def client_remove(*, client: Client, acting_user: User | None) -> None:
     """Remove a client. Its viewers lose sight of everything that was the client's."""
     client = Client.objects.select_for_update().get(pk=client.pk)

@@ -1,17 +1,20 @@
-"""What belongs to a client: its groups and topics, as lag sees them."""
+"""What belongs to a client: its groups and topics, as lag sees them, and what its account manager notes."""
 
-from typing import Any
+from typing import Any, cast
 
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts.guards import requires
-from accounts.models import Client
-from accounts.policies import Person
+from accounts.models import Client, User
+from accounts.policies import Person, may
 from accounts.roles import Right
 from accounts.selectors import clients_visible, ownerships_by_client
+from accounts.services import client_notes_set
 from lag import selectors
+from lag.forms import NotesForm
 from lag.rows import BoardQuery, GroupSummary
 from lag.sentences import board_sentence
 from lag.verdicts import Verdict
@@ -35,9 +38,30 @@ def client_list(request: HttpRequest) -> HttpResponse:
 @requires(Right.SEE_CLIENTS)
 def client_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One client: globs that say what is its own, groups worst first, topics."""
-    client = next((client for client in clients_visible(request.user) if client.pk == pk), None)
+    return _page(request, _client_or_404(request.user, pk))
+
+
+@require_POST
+@requires(Right.SEE_CLIENTS, Right.CHANGE_NOTES)
+def client_notes(request: HttpRequest, pk: int) -> HttpResponse:
+    """Keep the notes on a client."""
+    client, form = _client_or_404(request.user, pk), NotesForm(request.POST)
+    if not form.is_valid():
+        return _page(request, client, form)
+    user = cast("User", request.user)  # the guard lets nobody else in
+    client_notes_set(client=client, notes=form.cleaned_data["notes"], acting_user=user)
+    messages.success(request, "The notes are kept.")
+    return redirect("lag:client-detail", pk)
+
+
+def _client_or_404(user: Person, pk: int) -> Client:
+    client = clients_visible(user).filter(pk=pk).first()
     if client is None:
         raise Http404("no such client")
+    return client
+
+
+def _page(request: HttpRequest, client: Client, notes: NotesForm | None = None) -> HttpResponse:
     groups = _groups(request.user, client)
     topics = [
         topic
@@ -45,8 +69,11 @@ def client_detail(request: HttpRequest, pk: int) -> HttpResponse:
         for topic in selectors.topics(request.user, cluster)
         if topic.client == client.name
     ]
-    context = {"client": client, "globs": ownerships_by_client([pk]).get(pk, []), "groups": groups, "topics": topics}
-    return render(request, "lag/client_detail.html", context | _standing(groups))
+    context: dict[str, Any] = {"client": client, "groups": groups, "topics": topics} | _standing(groups)
+    context["globs"] = ownerships_by_client([client.pk]).get(client.pk, [])
+    if may(request.user, Right.CHANGE_NOTES):
+        context["notes_form"] = notes or NotesForm(initial={"notes": client.notes})
+    return render(request, "lag/client_detail.html", context, status=422 if notes else 200)
 
 
 def _groups(user: Person, client: Client) -> list[GroupSummary]:

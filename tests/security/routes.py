@@ -210,6 +210,7 @@ ROUTES: dict[str, Route] = {
     "lag:slo-remove": Route(SETTERS, _args(pk=FOREIGN_ID + 2), absent=_NO_PK, post=True),
     "lag:clients": Route(CLIENT_PEOPLE),
     "lag:client-detail": Route(CLIENT_PEOPLE, _CLIENT, _OTHER_CLIENT, _NO_PK),
+    "lag:client-notes": Route(frozenset({"account-manager", "admin"}), _CLIENT, _OTHER_CLIENT, _NO_PK, post=True),
     # api
     "api:openapi": Route(ANYBODY_IN),
     "api:api-root": Route(frozenset()),
