@@ -54,6 +54,9 @@ export function startPalette(dialog) {
     } else if (event.key === "Enter") {
       event.preventDefault();
       items()[chosen()]?.click();
+    } else if (event.key === "Escape") {
+      event.preventDefault(); // a search field would only empty itself
+      dialog.close();
     }
   });
 }
