@@ -8,6 +8,9 @@ import pytest
 from django.conf import settings
 
 from clusters import exporter as clusters_exporter
+from clusters.services import health_store
+from clusters.services import rejection_findings as rejections
+from clusters.services.certificates import findings as certificates
 from lag import exporter
 from lag.verdicts import Verdict
 from ops_portal import web_figures
@@ -46,6 +49,14 @@ def test_every_metric_is_described() -> None:
     described = set(re.findall(r"^\| `(\w+)` \|", text_of("docs/metrics.md"), re.MULTILINE))
     stored = set(exporter.METRICS) | set(exporter.KAFKA_EXPORTER_METRICS) | set(clusters_exporter.METRICS)
     assert described == stored | web_figures.METRICS
+
+
+def test_every_kind_of_finding_is_described() -> None:
+    rows = re.findall(r"^\| (`[a-z_`, ]+`) \|", text_of("docs/api.md").partition("## Findings")[2], re.MULTILINE)
+    described = {kind for row in rows for kind in re.findall(r"`(\w+)`", row)} - {"kind"}
+
+    of_lag = {"slo_breach", "ownership_conflict", "history_failing"}
+    assert described == {*of_lag, health_store.KIND, *certificates.KINDS, rejections.BURST, rejections.SCHEMA}
 
 
 def test_every_live_view_is_described_with_its_columns() -> None:
