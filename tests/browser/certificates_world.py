@@ -1,6 +1,9 @@
-"""Certificates for the browser tests: two brokers' listeners, a rotation, drift, a client's own, a key; nothing is dialled."""
+"""Certificates for the browser tests: brokers' listeners, a rotation, drift, a client's own, a key. One listener is a real one."""
 
+from contextlib import ExitStack
 from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from clusters.gateways.tls import ClientAuth, Probed
 from clusters.models import Cluster, TlsListener
@@ -10,12 +13,44 @@ from clusters.services.certificates.observe import probes_store
 from ops_portal.lib.clock import as_datetime
 from ops_portal.lib.database import database_clock
 from tests.clusters.certificates.make import CLIENT, Made, authority, leaf, root
+from tests.clusters.certificates.servers import context_of, serving
 
 DAY = timedelta(days=1)
 
 
-def certificates(cluster: Cluster) -> None:
-    """Seed `cluster`."""
+class Gate:
+    """A broker's listener on loopback that serves a certificate and can be given another."""
+
+    def __init__(self, cluster: Cluster, issuer: Made, now: datetime) -> None:
+        self.ends = ExitStack()
+        self.place = Path(self.ends.enter_context(TemporaryDirectory()))
+        self.issuer, self.now = issuer, now
+        self.context = context_of([self._leaf(), issuer], self.place)
+        self.listener = TlsListener.objects.create(
+            cluster=cluster, host="127.0.0.1", port=self.ends.enter_context(serving(self.context)), broker=4, name="GATE",
+            wants="none", origin=TlsListener.Origin.KAFKA,
+        )  # fmt: skip
+        self.look()
+
+    def rotate(self) -> None:
+        """Serve a new certificate from now on, and let the last look at it be long ago."""
+        own = self._leaf()
+        path = self.place / "next.pem"
+        path.write_bytes(own.key_pem + own.pem + self.issuer.pem)
+        self.context.load_cert_chain(path)
+        TlsListener.objects.filter(pk=self.listener.pk).update(requested_at=None, probed_at=None)
+
+    def look(self) -> None:
+        """What a worker does when somebody has asked for it."""
+        services.listeners_probe(listener_ids=[self.listener.pk])
+
+    def _leaf(self) -> Made:
+        begins, ends = self.now - 60 * DAY, self.now + 300 * DAY
+        return leaf(self.issuer, "kafka-4", dns=(), ips=["127.0.0.1"], begins=begins, ends=ends)
+
+
+def certificates(cluster: Cluster) -> Gate:
+    """Seed `cluster`; the listener that is real."""
     now = as_datetime(database_clock().now()).replace(microsecond=0)
     top = root(begins=now - 900 * DAY, ends=now + 2700 * DAY)
     low = authority(top, begins=now - 400 * DAY, ends=now + 1400 * DAY)
@@ -50,6 +85,7 @@ def certificates(cluster: Cluster) -> None:
         acting_user=None,
     )
     certificates_judge(cluster=cluster, at=now)
+    return Gate(cluster, low, now)
 
 
 def _broker(issuer: Made, number: int, begins: datetime, ends: datetime) -> Made:

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import Site, Visit
 from tests.browser.test_pages import serious_findings
 
 PAGES = ("/certificates", "/certificates/demo/1", "/certificates/demo/add", "/certificates/demo/rotations")
@@ -26,6 +26,39 @@ def test_the_pages_fit_every_width(visit: Visit, width: int) -> None:
     for path in PAGES:
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_way_from_the_tree_to_a_listener_a_look_at_it_and_the_log(site: Site, visit: Visit, theme: str) -> None:
+    page = visit("/certificates", theme=theme)
+    tree = page.locator("#tree")
+    tree.get_by_role("link", name="Northgate Kafka CA").click()
+    signed = page.get_by_role("region", name="Who uses it")
+    signed.get_by_role("link", name="kafka-4").first.click()
+    expect(page.get_by_role("region", name="Chain, link by link").get_by_text("holds", exact=True)).to_have_count(3)
+    page.get_by_role("region", name="Who uses it").get_by_role("link", name="127.0.0.1:").click()
+    row = page.get_by_role("row").filter(has_text="broker 4 GATE")
+    expect(row).to_be_in_viewport()
+    expect(row.get_by_text("valid", exact=True)).to_be_visible()
+    serial = row.locator("[title]").first
+    old = serial.get_attribute("title") or ""
+    site.tell("rotate")
+    row.get_by_role("button", name="Look now").click()
+    expect(page.get_by_text("is being looked at.")).to_be_visible()
+    expect(row.get_by_text("being looked at")).to_be_visible()
+    site.tell("look")
+    expect(serial).not_to_have_attribute("title", old)  # pushed: nobody has asked for the page again
+    new = serial.get_attribute("title") or ""
+    expect(row.get_by_text("valid", exact=True)).to_be_visible()
+    row.get_by_role("button", name="Look now").click()
+    expect(page.get_by_text("was looked at less than a minute ago.")).to_be_visible()
+    log = page.get_by_role("region", name="Rotation log").first
+    expect(log.get_by_role("row").nth(1)).to_contain_text(new[:12])
+    log.get_by_role("link", name="all").click()
+    line = page.get_by_role("row").nth(1)
+    expect(line).to_contain_text("broker 4")
+    expect(line).to_contain_text(old[:12])
+    expect(line).to_contain_text(new[:12])
 
 
 def test_drift_is_the_first_thing_on_the_page(visit: Visit) -> None:

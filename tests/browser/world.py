@@ -104,7 +104,7 @@ def main() -> None:
     for _ in range(3):
         world.step()
     refusals.begin(world.cluster)
-    certificates(world.cluster)
+    gate = certificates(world.cluster)
     health = HealthWorld(world.cluster)
     say("ready")
     for line in sys.stdin:
@@ -127,9 +127,14 @@ def main() -> None:
                 health.read()
             case ["age"]:
                 health.age()
+            case ["rotate"]:
+                gate.rotate()
+            case ["look"]:
+                gate.look()
             case ["refuse"]:
                 refusals.more(world.cluster)
         say(line.strip())
+    gate.ends.close()
 
 
 if __name__ == "__main__":
