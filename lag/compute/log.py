@@ -20,25 +20,37 @@ EVIDENCE_LIMIT = 24  # timestamp look-ups remembered per partition
 
 
 class Knots:
-    """Changes of one partition's end offset, oldest first. `befores[0]` is 0: when the first end came is not known."""
+    """Changes of one partition's end offset, oldest first. `befores[0]` is 0: when the first end came is not known.
 
-    __slots__ = ("afters", "befores", "ends")
+    All numbers lie in one array, three per change: most partitions have one change, and an array alone takes 64 bytes.
+    """
+
+    __slots__ = ("_rows",)
 
     def __init__(self, ends: Iterable[int] = (), befores: Iterable[float] = (), afters: Iterable[float] = ()) -> None:
-        self.ends = array("q", ends)
-        self.befores = array("d", befores)
-        self.afters = array("d", afters)
+        self._rows = array("d")  # doubles count exactly up to 2**53
+        for row in zip(ends, befores, afters, strict=True):
+            self._rows.extend(row)
+
+    @property
+    def ends(self) -> "array[float]":
+        return self._rows[0::3]
+
+    @property
+    def befores(self) -> "array[float]":
+        return self._rows[1::3]
+
+    @property
+    def afters(self) -> "array[float]":
+        return self._rows[2::3]
 
     def add(self, end: int, before: float, after: float) -> None:
         """The end was last seen unchanged at `before` and first seen as `end` at `after`. A shrunken log starts anew."""
-        if self.ends and end < self.ends[-1]:
-            self.__init__()  # type: ignore[misc]  # reset in place, the object is shared
-        if not self.ends:
-            before = 0.0
-        self.ends.append(end)
-        self.befores.append(before)
-        self.afters.append(after)
-        if len(self.ends) > KNOT_LIMIT:
+        rows = self._rows
+        if rows and end < rows[-3]:
+            del rows[:]
+        rows.extend((end, before if rows else 0.0, after))
+        if len(rows) > 3 * KNOT_LIMIT:
             self._thin(after)
 
     def bracket(self, offset: int) -> tuple[int | None, float, int, float] | None:
@@ -46,15 +58,17 @@ class Knots:
 
         End before is None when the record is older than the knots: it came before the time after. None: not there yet.
         """
-        index = bisect_right(self.ends, offset)
-        if index == len(self.ends):
+        rows = self._rows
+        at = 3 * bisect_right(rows[0::3], offset)
+        if at == len(rows):
             return None
-        previous = self.ends[index - 1] if index else None
-        return previous, self.befores[index], self.ends[index], self.afters[index]
+        previous = int(rows[at - 3]) if at else None
+        return previous, rows[at + 1], int(rows[at]), rows[at + 2]
 
     def _thin(self, now: float) -> None:
-        keep_from = min(bisect_right(self.afters, now - KNOT_SECONDS), len(self.ends) - 1)
-        ends, befores, afters = self.ends[keep_from:], self.befores[keep_from:], self.afters[keep_from:]
+        ends, befores, afters = self.ends, self.befores, self.afters
+        keep_from = min(bisect_right(afters, now - KNOT_SECONDS), len(ends) - 1)
+        del ends[:keep_from], befores[:keep_from], afters[:keep_from]
         index = 1
         while index + 1 < len(ends):
             if afters[index + 1] - befores[index] <= MERGED_WIDTH * (now - afters[index + 1]):
@@ -62,10 +76,10 @@ class Knots:
                 del ends[index], befores[index], afters[index]
             else:
                 index += 1
-        self.ends, self.befores, self.afters = ends, befores, afters
+        self._rows = Knots(map(int, ends), befores, afters)._rows
 
     def to_plain(self) -> list[list[Any]]:
-        return [self.ends.tolist(), self.befores.tolist(), self.afters.tolist()]
+        return [[int(end) for end in self.ends], self.befores.tolist(), self.afters.tolist()]
 
 
 class PartitionLog:
