@@ -85,6 +85,7 @@ def start_services(supervisor: Supervisor, *, database_url: str, valkey_url: str
 def portal_children(host: str, port: int, *, poll_threads: int = 8) -> list[Child]:
     """Web, both workers and beat."""
     celery = (sys.executable, "-m", "celery", "--quiet", "-A", "ops_portal")
+    worker = (sys.executable, "-m", "ops_portal.worker")  # the same, smaller
     quiet = ("--without-gossip", "--without-mingle")  # a restarted broker is taken up again in half the time
     return [
         Child(
@@ -92,7 +93,7 @@ def portal_children(host: str, port: int, *, poll_threads: int = 8) -> list[Chil
         ),
         Child(
             "worker-poll",
-            [*celery, "worker", "-Q", "poll", "-n", "poll@%h", "--pool", "threads", "-c", str(poll_threads), *quiet],
+            [*worker, "-Q", "poll", "-n", "poll@%h", "--pool", "threads", "-c", str(poll_threads), *quiet],
             env=_LEAN,
             cwd=ROOT,
         ),
