@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from django.conf import settings
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -149,13 +150,13 @@ def demo_users_create(*, clients_by_role: dict[str, Collection[Client]]) -> list
     """One user per role, named like the role, password `demo`. Refused outside demo mode; safe to run again."""
     if not settings.DEMO:
         raise ValidationError({"demo": ["Demo users exist in demo mode only."]})
-    found = []
+    found, password = [], make_password(DEMO_PASSWORD)  # once: it is slow by design, and no secret
     for role in Role:
         user, _ = User.objects.get_or_create(username=role.value, defaults={"role": role.value, "demo": True})
         if not user.demo:
             raise ValidationError({"username": [f"{role.value} is a real user of this portal."]})
         user.role, user.is_active = role.value, True
-        user.set_password(DEMO_PASSWORD)
+        user.password = password
         user.save()
         clients = clients_by_role.get(role.value, ())
         Membership.objects.bulk_create(

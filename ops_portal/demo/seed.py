@@ -31,6 +31,13 @@ _MUTED_DAYS = 7
 
 def seed(facts: Facts) -> dict[Role, User]:
     """Bring the portal's data to the demo's; what is there already stays. The demo users by role."""
+    clients, users = seed_people()
+    seed_platform(facts, clients, users)
+    return users
+
+
+def seed_people() -> tuple[dict[str, Client], dict[Role, User]]:
+    """The made-up clients by key and the demo users by role: what needs no Kafka."""
     clients = {spec.key: _client(spec.key, spec.name) for spec in CLIENTS}
     found = demo_users_create(
         clients_by_role={
@@ -38,13 +45,16 @@ def seed(facts: Facts) -> dict[Role, User]:
             Role.ACCOUNT_MANAGER.value: [clients[key] for key in _MANAGED],
         }
     )
-    users = {Role(user.role): user for user in found}
+    return clients, {Role(user.role): user for user in found}
+
+
+def seed_platform(facts: Facts, clients: dict[str, Client], users: dict[Role, User]) -> None:
+    """The cluster, from when on it is polled, and all that is told of it."""
     cluster = _cluster(users[Role.ADMIN], facts)
     _health(cluster, users[Role.SRE])
     _group_settings(cluster, users[Role.SRE])
     _promises(cluster, users[Role.SRE], clients)
     seed_security(cluster, users[Role.SRE], facts)
-    return users
 
 
 def _client(key: str, name: str) -> Client:

@@ -90,7 +90,10 @@ class Command(BaseCommand):
         from accounts.roles import Role
         from ops_portal.demo import seed, truth
 
-        users = seed.seed(facts.load(settings.PORTAL_VAR))
+        clients, users = seed.seed_people()
+        var = settings.PORTAL_VAR
+        wait_until(lambda: control.everyone_begun(var), seconds=_WAIT_SECONDS, step_seconds=0.2)
+        seed.seed_platform(facts.load(var), clients, users)
         self.stdout.write("The portal knows the demo's clients, users, cluster and promises.")
         truth.await_truth(users[Role.SRE], seconds=_WAIT_SECONDS, say=self.stdout.write)
 
