@@ -136,10 +136,10 @@ def openapi_document() -> dict[str, Any]:
     document["security"] = [{"token": []}, {"session": []}]
     failure = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}}
     for methods in document["paths"].values():
-        for found in methods.values():
+        for method, found in methods.items():
             found.pop("security", None)
             found["responses"] = {str(status): response for status, response in found["responses"].items()}
-            for status in (401, 403, 404, 422, 429, 500, 503):
+            for status in (401, 403, 404, 422, 429, 500, 503, *((400, 409, 413) if method == "post" else ())):
                 codes = [code for code, number in problems.STATUS_OF.items() if number == status]
                 found["responses"].setdefault(str(status), {"description": " or ".join(codes), **failure})
     return document

@@ -61,7 +61,8 @@ def _operation(path: str, method: str, found: dict[str, Any]) -> Operation:
         )
         for item in found.get("parameters", [])
     ]
-    content = found["responses"].get("200", {}).get("content", {})
+    well = next((answer for status, answer in found["responses"].items() if status.startswith("2")), {})
+    content = well.get("content", {})
     answer = next((_type(body.get("schema", {})) or kind for kind, body in content.items()), "")
     return Operation(
         found["operationId"], method.upper(), path, found["summary"], found.get("description", ""), parameters, answer

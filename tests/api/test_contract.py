@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.services import token_create
-from clusters.models import Cluster, LoadTest, Source, TopicHealth
+from clusters.models import Cluster, LoadTest, Rotation, ServiceKey, Source, TopicHealth
 from lag.models import ConsumerGroup, LagState
 from lag.verdicts import Verdict
 from ops_portal.lib.problems import STATUS_OF
@@ -376,6 +376,12 @@ def test_every_answer_fits_the_openapi_document(site: Site, get: Any) -> None:
     TopicHealth.objects.create(
         cluster=Cluster.objects.get(name="north"), name="measured", partitions=1, layout=[[0, 1, [1], [1]]]
     )
+    north = Cluster.objects.get(name="north")
+    ServiceKey.objects.create(cluster=north, name="records", version="1", rotated_at=timezone.now())
+    Rotation.objects.create(
+        cluster=north, kind="broker", place="broker-1:9094", broker=1, subject="CN=broker-1", old_serial="0a",
+        new_serial="0b", old_seen_at=timezone.now(), at=timezone.now(),
+    )  # fmt: skip
     checked = 0
     for path, methods in document["paths"].items():
         answer = methods.get("get", {}).get("responses", {}).get("200", {}).get("content", {}).get("application/json")
@@ -383,8 +389,18 @@ def test_every_answer_fits_the_openapi_document(site: Site, get: Any) -> None:
             continue
         body = get(concrete.get(path, path.replace("{cluster}", "north")))
         jsonschema.validate(body, answer["schema"] | {"components": document["components"]})
+        assert body.get("items") != [], f"{path} shows nothing on a portal in use"
         checked += 1
-    assert checked >= 11
+    assert checked >= 21
+
+
+def test_every_operation_names_the_failures_it_may_end_with(get: Any) -> None:
+    for path, methods in get("/api/v1/openapi.json")["paths"].items():
+        for method, found in methods.items():
+            wanted = {"401", "403", "404", "422", "429", "500", "503"} | (
+                {"400", "409", "413"} if method == "post" else set()
+            )
+            assert wanted <= set(found["responses"]), f"{method} {path}"
 
 
 def test_the_codes_are_those_of_the_contract() -> None:

@@ -1,6 +1,7 @@
 """What Prometheus gets: the same figures as everybody, nothing that is unknown or stale, in a form its own parser reads."""
 
 import gzip
+import re
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -11,9 +12,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 from pytest_django import Settings
 
+from clusters import exporter as clusters_exporter
 from clusters.models import Topic
 from lag import exporter
 from lag.models import ConsumerGroup, GroupTopic, LagState
+from ops_portal import web_figures
 from tests.api.site import AWKWARD, Site
 
 pytestmark = pytest.mark.django_db
@@ -121,6 +124,28 @@ def test_kafka_exporter_names_only_on_request(site: Site, settings: Settings) ->
     assert offsets["ng-audit", "shared", "0"] == 19
     assert values(samples, "kafka_topic_partitions", "topic")["shared",] == 2
     assert {sample.name for sample in samples} <= set(exporter.METRICS) | set(exporter.KAFKA_EXPORTER_METRICS)
+
+
+def test_every_series_has_the_labels_that_are_documented(site: Site, settings: Settings) -> None:
+    settings.METRICS_KAFKA_EXPORTER_NAMES = True
+    site.source_age(3)
+    site.poll_run(seconds=0.25)
+    text = (settings.BASE_DIR / "docs" / "metrics.md").read_text(encoding="utf-8")
+    told = {
+        name: {label.strip() for label in labels.split(",")}
+        for name, labels in re.findall(r"^\| `(\w+)` \| ([a-z_, ]+) \|", text, re.MULTILINE)
+    }
+    body = (exporter.exposition() + clusters_exporter.exposition() + web_figures.exposition()).decode()
+    found: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(body):
+        for sample in family.samples:
+            name = family.name if family.type == "histogram" else sample.name
+            found.setdefault(name, set()).update(set(sample.labels) - {"le"})
+
+    assert set(found) <= set(told)
+    assert found == {name: told[name] for name in found}
+    of_the_pool = {name for name in told if name.startswith("ops_portal_web_database")}  # tests have none
+    assert set(told) - set(found) <= of_the_pool
 
 
 def test_asks_for_its_token(site: Site, settings: Settings) -> None:
