@@ -6,6 +6,7 @@ when nobody has asked for a while, and with the thread that started it.
 
 import ctypes
 import resource
+import select
 import signal
 import socket
 import sys
@@ -16,9 +17,11 @@ from clusters.gateways.kafka_admin import KafkaAdmin
 from clusters.gateways.kafka_client import KafkaClient
 from clusters.gateways.kafka_survey import survey
 from clusters.ports import GatewayFailed
+from ops_portal.lib.memory import give_back
 from ops_portal.lib.resilience import DeadlinePassed
 
 IDLE_SECONDS = 900.0  # the cluster was removed, or another worker reads it
+REST_SECONDS = 0.5  # without a call: the poll is over
 _BEGIN_WITH_METADATA = frozenset({"metadata", "list_groups", "survey"})
 _PR_SET_PDEATHSIG = 1
 
@@ -39,7 +42,7 @@ def serve(connection: socket.socket) -> None:
     settings: frames.Settings = frames.receive(connection, seconds=IDLE_SECONDS)
     client: KafkaClient | None = None
     while True:
-        call: frames.Call = frames.receive(connection, seconds=IDLE_SECONDS)
+        call = _next_call(connection)
         try:
             if client is None:
                 client = KafkaClient(settings.bootstrap, settings.properties)
@@ -48,6 +51,15 @@ def serve(connection: socket.socket) -> None:
         else:
             answer = answer_to(call, client)
         frames.send(connection, answer)
+        del call, answer  # not kept until the next ones are there
+
+
+def _next_call(connection: socket.socket) -> frames.Call:
+    """The next call. What the last poll has left behind is given back meanwhile."""
+    if not select.select([connection], [], [], REST_SECONDS)[0]:
+        give_back()
+    call: frames.Call = frames.receive(connection, seconds=IDLE_SECONDS)
+    return call
 
 
 def answer_to(call: frames.Call, client: KafkaClient) -> frames.Answer:

@@ -72,7 +72,8 @@ def send(connection: socket.socket, message: object, *, seconds: float | None = 
     """Raises TimeoutError after `seconds`, OSError when the other side is gone."""
     body = packed(message)
     connection.settimeout(seconds)
-    connection.sendall(_LENGTH.pack(len(body)) + body)
+    connection.sendall(_LENGTH.pack(len(body)))
+    connection.sendall(body)
 
 
 def receive(connection: socket.socket, *, seconds: float | None = None) -> Any:
