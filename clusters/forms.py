@@ -123,6 +123,7 @@ class NewClusterForm(ClusterForm):
     def __init__(self, data: Any = None) -> None:
         super().__init__(data)
         del self.fields["forget_secrets"]
+        self.fields["registry_username"].help_text = "Stored encrypted like the password, never shown again."
 
 
 class SourceForm(forms.Form):
