@@ -33,6 +33,7 @@ from ops_portal.lib.api import (
     body_schema,
     one_of,
     reply,
+    reply_items,
     reply_page,
     sort_field,
     sorted_rows,
@@ -42,6 +43,8 @@ from ops_portal.lib.problems import Problem, invalid
 router = Router(tags=["certificates"])
 
 SORTS = ("not_after", "subject", "kind", "band", "verdict", "not_before")
+ROTATION_SORTS = ("at", "kind", "place", "broker", "subject", "days_early")
+KEY_SORTS = ("rotated_at", "due_at", "name", "owner", "client")
 _BANDS = list(Band)
 _FEED = {
     "responses": {"200": {"description": "The calendar.", "content": {"text/calendar": {"schema": {"type": "string"}}}}}
@@ -178,21 +181,41 @@ def certificate_table(request: HttpRequest) -> HttpResponse:
 )
 @operation(Right.SEE_CLUSTERS)
 def rotation_list(
-    request: HttpRequest, cluster: str, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    request: HttpRequest,
+    cluster: str,
+    q: Search = "",
+    sort: str = "-at",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
 ) -> HttpResponse:
-    """What was observed, newest first."""
+    """What was observed, newest first; the newest 5,000. `q` looks in place, subject and serials."""
     rows = reads.rotations(request.user, _cluster(request, cluster).name, limit=5000)
-    return reply_page([_rotation(row) for row in rows], limit, cursor, "rotations", cluster)
+    items = [
+        _rotation(row)
+        for row in rows
+        if q.lower() in f"{row.place} {row.subject} {row.old_serial} {row.new_serial}".lower()
+    ]
+    return reply_items(
+        items, "place", "rotations", cluster, q, sort=sort, allowed=ROTATION_SORTS, limit=limit, cursor=cursor
+    )
 
 
 @router.get(
     "/clusters/{cluster}/keys", response=Listed[KeyItem], operation_id="keys", summary="Keys of the key service"
 )
 @operation(Right.SEE_LAG)
-def key_list(request: HttpRequest, cluster: str, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> HttpResponse:
-    """Keys and when each is due, the one that was rotated longest ago first."""
+def key_list(
+    request: HttpRequest,
+    cluster: str,
+    q: Search = "",
+    sort: str = "rotated_at",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> HttpResponse:
+    """Keys and when each is due, the one that was rotated longest ago first. `q` looks in name, owner and client."""
     rows = reads.keys(request.user, _cluster(request, cluster).name)
-    return reply_page([_key(row) for row in rows], limit, cursor, "keys", cluster)
+    items = [_key(row) for row in rows if q.lower() in f"{row.name} {row.owner} {row.client or ''}".lower()]
+    return reply_items(items, "name", "keys", cluster, q, sort=sort, allowed=KEY_SORTS, limit=limit, cursor=cursor)
 
 
 @router.post(

@@ -23,6 +23,7 @@ from ops_portal.lib.api import (
     Limit,
     Listed,
     Repeated,
+    Search,
     fields_of,
     moment,
     one_of,
@@ -226,9 +227,14 @@ def signal_history(
 @router.get("/clusters/{cluster}/brokers", response=Listed[BrokerItem], operation_id="brokers", summary="Brokers")
 @operation(Right.SEE_CLUSTERS)
 def brokers(
-    request: HttpRequest, cluster: str, sort: str = "id", limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    request: HttpRequest,
+    cluster: str,
+    q: Search = "",
+    sort: str = "id",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
 ) -> HttpResponse:
-    """Every broker that is known, also those that are down."""
+    """Every broker that is known, also those that are down. `q` looks in host and rack."""
     view = _view(request, cluster)
     age = next(one for one in view.sources if one.source is Source.BROKERS)
     times = {"observed_at": age.observed_at, "age_seconds": age.age_seconds, "stale": age.stale}
@@ -236,8 +242,9 @@ def brokers(
     def shown(row: BrokerRow) -> dict[str, Any]:
         return {name: getattr(row, name) for name in BrokerItem.model_fields if name not in times} | times
 
+    found = (row for row in view.brokers if q.lower() in f"{row.host} {row.rack or ''}".lower())
     return reply_sorted(
-        view.brokers, shown, lambda row: row.id, "brokers", view.cluster_id,
+        found, shown, lambda row: row.id, "brokers", view.cluster_id, q,
         sort=sort, allowed=BROKER_SORTS, limit=limit, cursor=cursor,
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from django.core.exceptions import ValidationError
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 from ninja import Field, Router
 
@@ -28,6 +29,7 @@ from ops_portal.lib.api import (
     one_of,
     reply,
     reply_list,
+    sort_field,
 )
 from ops_portal.lib.problems import Problem, invalid
 
@@ -35,6 +37,11 @@ if TYPE_CHECKING:
     from accounts.callers import ApiRequest
 
 router = Router(tags=["load tests"])
+
+SORTS = {  # field of the contract -> field of the row
+    "created_at": "created_at", "name": "name", "cluster": "cluster__name", "status": "status",
+    "started_at": "run_started_at",
+}  # fmt: skip
 
 _FILES_BODY = {
     "requestBody": {
@@ -148,13 +155,18 @@ def load_test_list(
     cluster: Repeated,
     status: Repeated,
     q: Search = "",
+    sort: str = "-created_at",
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> HttpResponse:
-    """`q` looks in the name."""
+    """Newest first unless sorted otherwise; `q` looks in the name."""
+    field, descending = sort_field(sort, tuple(SORTS))
     statuses = one_of("status", status, Status)
-    rows = load_tests(request.user, q=q, clusters=cluster, statuses=statuses)
-    tied_to = ("load-tests", q, cluster, statuses)
+    order = F(SORTS[field])
+    rows = load_tests(request.user, q=q, clusters=cluster, statuses=statuses).order_by(
+        order.desc(nulls_last=True) if descending else order.asc(nulls_last=True), "name", "-pk"
+    )
+    tied_to = ("load-tests", q, sort, cluster, statuses)
     try:
         first = cursors.offset(cursor, *tied_to)
     except cursors.CursorRefused as error:

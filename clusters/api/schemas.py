@@ -27,7 +27,7 @@ from ops_portal.lib.api import (
     body_of,
     body_schema,
     reply,
-    reply_page,
+    reply_items,
 )
 from ops_portal.lib.problems import RETRY_SECONDS, Problem, invalid
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from accounts.callers import ApiRequest
 
 router = Router(tags=["schemas"])
+
+SORTS = ("cluster", "subject", "client", "version", "schema_type", "compatibility", "read_at")
 
 
 class SubjectItem(Contract):
@@ -74,13 +76,21 @@ class CheckedBody(Contract):
 @router.get("/schemas", response=Listed[SubjectItem], operation_id="schemas", summary="Subjects of schema registries")
 @operation(Right.SEE_LAG)
 def schemas(
-    request: HttpRequest, cluster: Repeated, q: Search = "", limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    request: HttpRequest,
+    cluster: Repeated,
+    q: Search = "",
+    sort: str = "cluster",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
 ) -> HttpResponse:
-    """By cluster and name; `q` looks in subject and client."""
+    """By cluster and name unless sorted otherwise; `q` looks in subject and client."""
     found = subjects(request.user, q=q)
     if cluster:
         found = found.filter(registry__cluster__name__in=cluster)
-    return reply_page([subject_json(row) for row in found], limit, cursor, "schemas", q, cluster)
+    return reply_items(
+        [subject_json(row) for row in found], "subject", "schemas", q, cluster,
+        sort=sort, allowed=SORTS, limit=limit, cursor=cursor,
+    )  # fmt: skip
 
 
 @router.post(

@@ -11,6 +11,7 @@ import redis
 from django.test import Client
 from django.utils import timezone
 
+from accounts.models import Client as Firm
 from accounts.services import token_create
 from clusters.models import Cluster, LoadTest, Rotation, ServiceKey, Source, TopicHealth
 from lag.models import ConsumerGroup, LagState
@@ -392,6 +393,46 @@ def test_every_answer_fits_the_openapi_document(site: Site, get: Any) -> None:
         assert body.get("items") != [], f"{path} shows nothing on a portal in use"
         checked += 1
     assert checked >= 21
+
+
+@pytest.mark.parametrize(
+    ("path", "sorts"),
+    [
+        ("/clusters", ("groups", "lag_seconds")),
+        ("/clusters/north/topics", ("produce_rate", "lag_records")),
+        ("/clusters/north/brokers", ("host", "leaders", "idle")),
+        ("/clusters/north/certificates", ("not_after", "subject", "kind")),
+        ("/clusters/north/keys", ("rotated_at", "due_at", "name", "client")),
+        ("/clusters/north/rotations", ("at", "place", "broker")),
+        ("/slos", ("name", "client", "attained")),
+        ("/sources", ("kind", "age_seconds")),
+        ("/findings", ("opened_at", "client", "closed_at")),
+        ("/rejections", ("last_at", "count", "principal")),
+        ("/schemas", ("subject", "version", "client")),
+        ("/load-tests", ("name", "created_at", "started_at")),
+        ("/clients", ("client", "created_at")),
+    ],
+)
+def test_every_list_sorts_both_ways_with_nulls_last_and_searches(path: str, sorts: tuple[str, ...], get: Any) -> None:
+    north = Cluster.objects.get(name="north")
+    for number, client in enumerate((None, Firm.objects.get(name="Northgate Capital"))):
+        ServiceKey.objects.create(cluster=north, name=f"key {number}", rotated_at=timezone.now(), client=client)
+        Rotation.objects.create(
+            cluster=north, kind="broker", place=f"broker-{number}:9094", broker=number or None,
+            old_seen_at=timezone.now(), at=timezone.now(),
+        )  # fmt: skip
+    path = f"/api/v1{path}"
+    for field in sorts:
+        up, down = ([item[field] for item in get(f"{path}?sort={sign}{field}")["items"]] for sign in ("", "-"))
+        known = [value for value in up if value is not None]
+        assert known == sorted(known)
+        assert up == known + [None] * (len(up) - len(known))
+        assert down == known[::-1] + [None] * (len(up) - len(known))
+        page = get(f"{path}?sort={field}&limit=1")
+        if page["next_cursor"] is not None:
+            get(f"{path}?sort=-{field}&limit=1&cursor={quote(page['next_cursor'])}", status=422)
+    assert list(get(f"{path}?sort=password", status=422)["fields"]) == ["sort"]
+    assert get(f"{path}?q=nothing-is-named-so")["total"] == 0
 
 
 def test_every_operation_names_the_failures_it_may_end_with(get: Any) -> None:
