@@ -1,6 +1,7 @@
 """What people, shippers and files bring that no database can hold: it is refused by name or cleaned, and stops nothing."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
+from clusters.chains import Certificate as Facts
+from clusters.chains.links import may_have_issued
 from clusters.load_tests.states import Via
 from clusters.models import Certificate, Cluster, Rejection, RejectionFeed, SchemaOffer, ServiceKey
 from clusters.services import certificates
@@ -20,7 +23,7 @@ from ops_portal.lib.live import publish, snapshots, views
 from ops_portal.lib.live.views import Params, Snapshot, View
 from tests.accounts.factories import make_user
 from tests.api.conftest import call_as
-from tests.clusters.certificates.make import leaf
+from tests.clusters.certificates.make import leaf, root
 from tests.clusters.rejections.conftest import Firms, Line, firms, line, north
 from tests.security.test_matrix import watcher
 
@@ -181,3 +184,23 @@ def test_a_certificate_with_nul_in_its_names_is_kept_and_stays_another_than_the_
     row = Certificate.objects.get()
     assert row.common_name == "bank.example\ufffd.evil.example"
     assert row.facts["names"] == ["bank.example\ufffd.evil.example"]
+
+
+def test_the_work_of_a_bundle_grows_with_its_certificates_and_not_with_their_square(
+    north: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+
+    def counted(issuer: Facts, child: Facts) -> bool:
+        looked.append(1)
+        return may_have_issued(issuer, child)
+
+    for module in ("clusters.chains.judge", "clusters.services.certificates.keep"):
+        monkeypatch.setattr(sys.modules[module], "may_have_issued", counted)
+    top, own = root(), root("kafka-0")
+    data = b"".join(leaf(top, f"kafka-{number}").pem for number in range(60))
+    certificates.file_upload(
+        cluster=north, name="x.pem", data=top.pem + own.pem + data, password="", trusted=False, acting_user=None
+    )
+    assert Certificate.objects.exclude(parent="").count() == 60
+    assert len(looked) < 60 * 20

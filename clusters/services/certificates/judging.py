@@ -94,8 +94,14 @@ def _judge_certificates(
     for address in addresses:
         if address.chain:
             served.setdefault(address.chain[0], []).append(address)
-    together = {one: file.fingerprints for file in files for one in file.fingerprints}
-    authorities = [facts[one] for one, row in rows.items() if CertificateKind(row.kind).is_authority and one in facts]
+    signers = _signers(facts)
+    together: dict[str, list[Facts]] = {}
+    for file in files:
+        beside = [signers[one] for one in file.fingerprints if one in signers]
+        together.update(dict.fromkeys(file.fingerprints, beside))
+    authorities = [
+        signers[one] for one, row in rows.items() if CertificateKind(row.kind).is_authority and one in signers
+    ]
     for fingerprint, row in rows.items():
         if fingerprint not in facts:
             continue
@@ -105,16 +111,22 @@ def _judge_certificates(
                 setattr(row, field, getattr(worst, field))
             continue
         if CertificateKind(row.kind).is_authority:
-            note(row, _alone(facts[fingerprint], authorities, Purpose.ANY, anchors, facts, at), remarks=False)
+            note(row, _alone(facts[fingerprint], authorities, Purpose.ANY, anchors, signers, at), remarks=False)
             continue
         purpose = Purpose.CLIENT if row.kind == CertificateKind.CLIENT else Purpose.SERVER
-        beside = [facts[one] for one in together.get(fingerprint, ()) if one in facts]
-        found = _alone(facts[fingerprint], beside, purpose, anchors, facts, at)
-        completed = _alone(facts[fingerprint], [*beside, *authorities], purpose, anchors, facts, at)
+        beside = together.get(fingerprint, [])
+        found = _alone(facts[fingerprint], beside, purpose, anchors, signers, at)
+        completed = _alone(facts[fingerprint], [*beside, *authorities], purpose, anchors, signers, at)
         lacks = found.verdict is ChainVerdict.MISSING_ISSUER and completed.verdict is not ChainVerdict.MISSING_ISSUER
         note(row, completed if lacks else found, remarks=False)
         if lacks:
             row.remarks = [f"Its file lacks an authority of the chain: {found.reason}"]
+
+
+def _signers(facts: Mapping[str, Facts]) -> dict[str, Facts]:
+    """Those that bear a name in which another one is signed: nothing else can stand above, in a bundle of thousands neither."""
+    names = {one.issuer_key for one in facts.values() if not one.looks_self_signed}
+    return {fingerprint: one for fingerprint, one in facts.items() if one.subject_key in names}
 
 
 def _alone(
@@ -122,12 +134,12 @@ def _alone(
     beside: Iterable[Facts],
     purpose: Purpose,
     anchors: list[Facts],
-    facts: Mapping[str, Facts],
+    signers: Mapping[str, Facts],
     at: datetime,
 ) -> Judgement:
     """The judgement of a certificate that no listener sends."""
     chain = [leaf, *(one for one in beside if one.fingerprint != leaf.fingerprint)]
-    return judge(chain, trusted=anchors, at=at, purpose=purpose, known=facts.values())
+    return judge(chain, trusted=anchors, at=at, purpose=purpose, known=signers.values())
 
 
 def _severity(verdict: ChainVerdict) -> int:

@@ -102,9 +102,14 @@ def facts_by_fingerprint(rows: Iterable[Certificate]) -> dict[str, Facts]:
 
 def parents_find(rows: Mapping[str, Certificate], facts: Mapping[str, Facts]) -> None:
     """Note on each row who signed it, where that one is known; the one that holds longest of several."""
+    by_name: dict[object, list[Facts]] = {}
+    for one in facts.values():
+        by_name.setdefault(one.subject_key, []).append(one)
     for fingerprint, one in facts.items():
         above = [
-            other for other in facts.values() if other != one and may_have_issued(other, one) and signed_by(one, other)
+            other
+            for other in by_name.get(one.issuer_key, ())
+            if other != one and may_have_issued(other, one) and signed_by(one, other)
         ]
         best = max(above, key=lambda other: other.not_after, default=None)
         rows[fingerprint].parent = "" if one.looks_self_signed or best is None else best.fingerprint
@@ -123,7 +128,6 @@ def owners_find(cluster: Cluster, rows: Iterable[Certificate]) -> None:
         candidates = [text for name in names for text in (f"User:{name}", name)]
         if row.principal:
             candidates = [row.principal, row.principal.removeprefix("User:")]
-        owned = next((one for one in candidates if matcher.owner(one).client_id is not None), None)
-        row.client_id = matcher.owner(owned).client_id if owned else None
+        row.client_id = matcher.owner_of_any(candidates).client_id
         if not row.principal:
             row.principal = candidates[0]
