@@ -91,13 +91,13 @@ class Cycles:
         }
 
     def memory(self) -> dict[str, int]:
-        """Bytes resident of the worker and of the processes it has started for the client library; `counted_once` is the
-        share of both (PSS), in which a page of a library that both have counts once."""
+        """Bytes resident of the worker and of the processes it has started for the client library. `private` is what of both
+        no other process has a part in (USS): libraries' code is shared with every other Python process."""
         children = self.worker.children(recursive=True)
         return {
             "worker": self.worker.memory_info().rss,
             "its_children": sum(child.memory_info().rss for child in children),
-            "counted_once": sum(process.memory_full_info().pss for process in (self.worker, *children)),
+            "private": sum(process.memory_full_info().uss for process in (self.worker, *children)),
         }
 
     def _cpu(self) -> float:
