@@ -237,7 +237,7 @@ def _position(cursor: str, mark: str, sort: str) -> Position:
         found = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         of, at, value, name, pk = found
         fits = value is None or isinstance(value, str if sort in _TEXT_SORTS else (int, float))
-        if of != mark or not fits or not isinstance(name, str) or not isinstance(pk, int):
+        if of != mark or not fits or not isinstance(name, str) or not isinstance(pk, int) or "\0" in f"{name}{value}":
             raise BadCursor("the cursor belongs to another list, filter or sort")
         as_datetime(at)
     except (binascii.Error, orjson.JSONDecodeError, TypeError, OverflowError, OSError, UnicodeError) as error:

@@ -1,8 +1,10 @@
 """What people see of the stored state: filters, sorting, paging, age and the boundary between clients."""
 
+import base64
 from datetime import timedelta
 from typing import Any
 
+import orjson
 import pytest
 from django.utils import timezone
 
@@ -107,11 +109,19 @@ def test_nulls_come_last_in_both_directions(site: Site) -> None:
     assert site.names(sort="-client")[-1] == "free"
 
 
+def _altered(cursor: str | None, place: int, value: object) -> str:
+    parts = orjson.loads(base64.urlsafe_b64decode(f"{cursor}{'=' * (-len(cursor or '') % 4)}"))
+    parts[place] = value
+    return base64.urlsafe_b64encode(orjson.dumps(parts)).decode().rstrip("=")
+
+
 def test_a_cursor_of_another_filter_is_refused(site: Site) -> None:
     cursor = selectors.group_board(site.sre, site.cluster, BoardQuery(limit=1)).next_cursor
     for query in (
         BoardQuery(sort="group", cursor=cursor),
         BoardQuery(cursor="AAAA"),
+        BoardQuery(cursor=_altered(cursor, 3, "ng\0")),
+        BoardQuery(cursor=_altered(cursor, 1, 1e300)),
         BoardQuery(cursor="%%"),
         BoardQuery(cursor="é"),
     ):
