@@ -61,12 +61,20 @@ class Matcher:
             known = self._answers[name] = self._find(name)
         return known
 
+    def owner_of_any(self, names: Iterable[str]) -> Owner:
+        """As `owner`, of one object that rules may name in several spellings: what any of them claims counts."""
+        return _one_of({client_id for name in names for client_id in self.owner(name).claimants})
+
     def _find(self, name: str) -> Owner:
         claimants = set(self._literal.get(name, ()))
         claimants.update(client_id for client_id, pattern in self._patterns if pattern.match(name))
-        if len(claimants) == 1:
-            return Owner(next(iter(claimants)), tuple(claimants))
-        return Owner(None, tuple(sorted(claimants))) if claimants else NOBODY
+        return _one_of(claimants)
+
+
+def _one_of(claimants: set[int]) -> Owner:
+    if len(claimants) == 1:
+        return Owner(next(iter(claimants)), tuple(claimants))
+    return Owner(None, tuple(sorted(claimants))) if claimants else NOBODY
 
 
 def matches(glob: str, name: str) -> bool:

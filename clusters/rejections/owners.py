@@ -15,16 +15,16 @@ _SUFFIXES = ("-value", "-key")
 def client_of(rejected: Rejected, principals: ClientOf, topics: ClientOf) -> int | None:
     """The client a refusal belongs to, None for nobody's. `principals` and `topics` tell the owner of a name."""
     if rejected.principal:
-        return principal_client(rejected.principal, principals)
+        return principals(rejected.principal)
     if rejected.resource_type == Resource.TOPIC and rejected.resource:
         return topics(rejected.resource)
     return subject_client(rejected.subject, topics) if rejected.subject else None
 
 
-def principal_client(principal: str, principals: ClientOf) -> int | None:
-    """The owner of `Type:name`, else of the bare name: rules are written either way."""
-    owner = principals(principal)
-    return owner if owner is not None else principals(principal.partition(":")[2])
+def spellings(principal: str) -> tuple[str, ...]:
+    """`Type:name` and the bare name: rules are written either way."""
+    bare = principal.partition(":")[2]
+    return (principal, bare) if bare else (principal,)
 
 
 def subject_client(subject: str, topics: ClientOf) -> int | None:

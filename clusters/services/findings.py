@@ -10,6 +10,7 @@ from accounts.models import Client
 from clusters.models import Cluster, Finding
 from clusters.news import finding_closed, finding_opened
 
+OWNERSHIP = "ownership_conflict"
 _OPEN = """
 INSERT INTO clusters_finding
     (dedupe_key, kind, severity, cluster_id, client_id, entity, title, reason, inputs, opened_at, last_seen_at)
@@ -77,3 +78,21 @@ def finding_close(*, dedupe_key: str) -> Finding | None:
     finding.refresh_from_db(fields=["closed_at", "last_seen_at"])
     transaction.on_commit(lambda: finding_closed.send_robust(Finding, finding=finding))
     return finding
+
+
+def ownership_findings(cluster: Cluster | None, conflicts: Mapping[str, bool], kind: str) -> None:
+    """Objects (name -> claimed by two clients or not) whose claim has changed: opens and closes the finding that says so."""
+    for name, conflict in conflicts.items():
+        key = f"{ownership_prefix(cluster, kind)}{name}"
+        if conflict:
+            finding_open(
+                dedupe_key=key, kind=OWNERSHIP, severity="warning", cluster=cluster, entity=f"{kind} {name}",
+                title=f"Two clients claim the {kind} {name}", reason="It belongs to none of them until one glob is changed.",
+            )  # fmt: skip
+        else:
+            finding_close(dedupe_key=key)
+
+
+def ownership_prefix(cluster: Cluster | None, kind: str) -> str:
+    """How the dedupe keys of claims on objects of a kind begin."""
+    return f"ownership:{cluster.pk if cluster else 0}:{kind}:"

@@ -10,12 +10,13 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from accounts.models import Client
-from clusters.models import Cluster, Rejection, RejectionFeed
+from clusters.models import Cluster, Finding, Rejection, RejectionFeed
 from clusters.rejections.fold import Series, fold
 from clusters.rejections.lines import Reading, read_lines
 from clusters.rejections.types import Origin, Rejected
-from clusters.selectors.rejection_owners import owners_on
+from clusters.selectors.rejection_owners import Owners, owners_on
 from clusters.selectors.rejections import rejected_of
+from clusters.services.findings import OWNERSHIP, ownership_findings, ownership_prefix
 from clusters.services.rejection_findings import bursts_open, who_of
 from clusters.services.schema_offers import offer_keep
 from ops_portal.lib.bulk import ran, staged
@@ -24,6 +25,7 @@ from ops_portal.lib.database import database_clock
 from ops_portal.lib.live.publish import on_commit_publish
 
 VIEW = "clusters.rejections"
+_PRINCIPAL = "principal"
 SKEW_SECONDS = 2.0  # a sender's clock may be off by that much before its times are corrected
 _LIMITS = {
     "principal": 1000, "resource_type": 40, "resource": 1000, "pattern": 20, "subject": 500, "host": 255, "listener": 255,
@@ -212,10 +214,12 @@ def series_store(cluster: Cluster | None, origin: Origin, found: list[Rejected],
 
 
 def _clients(cluster: Cluster | None, folded: list[Series]) -> dict[str, tuple[int | None, bool]]:
-    """Key -> (client, whether the report named it)."""
+    """Key -> (client, whether the report named it). A principal that two clients claim opens a finding."""
     named = {one.first.client for one in folded if one.first.client}
     known = dict(Client.objects.filter(name__in=named).values_list("name", "pk")) if named else {}
     owners = owners_on(cluster)
+    claimed = {one.first.principal for one in folded if one.first.principal and owners.claimed(one.first.principal)}
+    ownership_findings(cluster, dict.fromkeys(claimed, True), _PRINCIPAL)
     return {
         one.key: (known[one.first.client], True) if one.first.client in known else (owners.of(one.first), False)
         for one in folded
@@ -266,14 +270,26 @@ def rejection_owners_apply() -> int:
     changed = 0
     for cluster in [*Cluster.objects.filter(removed_at__isnull=True), None]:
         owners = owners_on(cluster)
+        principals: set[str] = set()
         rows = Rejection.objects.filter(cluster=cluster, client_named=False).order_by("key")
         for row in rows.iterator(chunk_size=1000):
+            principals.add(row.principal)
             client_id = owners.of(rejected_of(row))
             if client_id != row.client_id:
                 changed += Rejection.objects.filter(pk=row.pk).update(client_id=client_id)
+        _tell_claims(cluster, {name: owners.claimed(name) for name in principals if name}, owners)
     if changed:
         on_commit_publish(VIEW)
     return changed
+
+
+def _tell_claims(cluster: Cluster | None, claims: dict[str, bool], owners: Owners) -> None:
+    """Open findings for principals that two clients claim, close those of principals that they claim no longer."""
+    prefix = ownership_prefix(cluster, _PRINCIPAL)
+    told = Finding.objects.filter(kind=OWNERSHIP, dedupe_key__startswith=prefix, closed_at__isnull=True)
+    open_now = {key.removeprefix(prefix) for key in told.values_list("dedupe_key", flat=True)}
+    gone = {name: False for name in open_now if not owners.claimed(name)}
+    ownership_findings(cluster, {name: True for name, claimed in claims.items() if claimed} | gone, _PRINCIPAL)
 
 
 def rejections_prune(*, minute_days: float, event_days: float, batch_days: float = 7) -> int:

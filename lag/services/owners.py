@@ -7,9 +7,9 @@ from django.db import transaction
 
 from accounts.ownership import Owner
 from clusters.models import Cluster, Topic
+from clusters.services.findings import ownership_findings
 from lag.models import ConsumerGroup
 from lag.selectors.settings import owners_of
-from lag.services.slos import ownership_findings
 from ops_portal.lib.live.publish import on_commit_publish
 
 

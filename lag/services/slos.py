@@ -221,16 +221,3 @@ def _store(rows: list[tuple[Any, ...]]) -> None:
         " counted_seconds = excluded.counted_seconds, breached_seconds = excluded.breached_seconds,"
         " counted_until = excluded.counted_until"
     )
-
-
-def ownership_findings(cluster: Cluster, conflicts: Mapping[str, bool], kind: str) -> None:
-    """Objects (name -> claimed by two clients or not) whose claim has changed: opens and closes the finding that says so."""
-    for name, conflict in conflicts.items():
-        key = f"ownership:{cluster.pk}:{kind}:{name}"
-        if conflict:
-            finding_open(
-                dedupe_key=key, kind="ownership_conflict", severity="warning", cluster=cluster, entity=f"{kind} {name}",
-                title=f"Two clients claim the {kind} {name}", reason="It belongs to none of them until one glob is changed.",
-            )  # fmt: skip
-        else:
-            finding_close(dedupe_key=key)

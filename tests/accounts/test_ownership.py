@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.ownership import Matcher, Rule, matches
+from accounts.ownership import NOBODY, Matcher, Owner, Rule, matches
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,11 @@ def test_the_matcher_equals_asking_every_rule(rules: list[tuple[int, str]], name
     owner = Matcher.of(Rule(*rule) for rule in rules).owner(name)
     assert set(owner.claimants) == claimants
     assert owner.client_id == (claimants.pop() if len(claimants) == 1 else None)
+
+
+def test_an_object_with_several_spellings_belongs_to_whom_all_of_them_name_alone() -> None:
+    matcher = Matcher.of([Rule(1, "User:feed"), Rule(2, "feed"), Rule(1, "own"), Rule(1, "User:own")])
+
+    assert matcher.owner_of_any(["User:feed", "feed"]) == Owner(None, (1, 2))
+    assert matcher.owner_of_any(["User:own", "own"]) == Owner(1, (1,))
+    assert matcher.owner_of_any(["User:none", "none"]) == NOBODY

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from clusters.models import Cluster
+from clusters.services.findings import ownership_findings
 from lag.compute.memory import GroupMemory
 from lag.compute.types import GroupReading
 from lag.cycle import Cycle
 from lag.known import Known, KnownGroup
 from lag.models import ConsumerGroup, GroupTopic, StoredMemory
-from lag.services.slos import ownership_findings
 from lag.services.store.values import json_text, milli, moment
 from ops_portal.lib.bulk import ran, staged
 from ops_portal.lib.clock import as_datetime

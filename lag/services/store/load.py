@@ -3,6 +3,7 @@
 import orjson
 
 from clusters.models import Finding, Topic
+from clusters.services.findings import OWNERSHIP
 from lag.compute.memory import GroupMemory
 from lag.known import Known, KnownGroup, KnownSeries, KnownTopic
 from lag.models import ConsumerGroup, GroupTopic, StoredKnots, StoredMemory
@@ -24,9 +25,7 @@ def topics_load(known: Known, since: int, unsaved: set[int]) -> None:
     known.log.forget(known.topics.keys() - stored.keys())
     known.topics = stored
     if since < 0:
-        findings = Finding.objects.filter(
-            cluster_id=known.cluster_id, kind="ownership_conflict", closed_at__isnull=True
-        )
+        findings = Finding.objects.filter(cluster_id=known.cluster_id, kind=OWNERSHIP, closed_at__isnull=True)
         for entity in findings.values_list("entity", flat=True):
             if entity.startswith("topic ") and entity[6:] in stored:
                 stored[entity[6:]].conflict = True

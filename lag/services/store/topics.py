@@ -3,10 +3,10 @@
 from typing import Any
 
 from clusters.models import Cluster, Topic
+from clusters.services.findings import ownership_findings
 from lag.cycle import Cycle
 from lag.known import Known, KnownTopic
 from lag.models import GroupTopic, StoredKnots
-from lag.services.slos import ownership_findings
 from ops_portal.lib.bulk import ran, staged
 from ops_portal.lib.clock import as_datetime
 

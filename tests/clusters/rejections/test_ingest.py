@@ -10,13 +10,21 @@ from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
+from accounts.models import Ownership
 from clusters import exporter
 from clusters.models import Cluster, Finding, Rejection, RejectionFeed, RejectionMinute, RejectionTotal
 from clusters.rejections.counters import ERRORS, VALIDATION, Counted, counted, throttled
 from clusters.rejections.types import Kind, Rejected
 from clusters.services.rejection_counters import counters_store
 from clusters.services.rejection_findings import rejection_findings_settle
-from clusters.services.rejections import Part, Report, lines_ingest, rejections_ingest, rejections_prune
+from clusters.services.rejections import (
+    Part,
+    Report,
+    lines_ingest,
+    rejection_owners_apply,
+    rejections_ingest,
+    rejections_prune,
+)
 from tests.accounts.factories import make_user
 from tests.clusters.rejections.conftest import Firms, Line
 
@@ -241,3 +249,27 @@ def test_throttled_users_and_clients_own_counters_have_a_name(north: Cluster, fi
         ("quota", "Northgate Capital", "User:northgate-feed"), ("quota", None, ""), ("schema", "Southbank Trading", ""),
     }  # fmt: skip
     assert Finding.objects.get().kind == "schema_rejected"
+
+
+def test_a_principal_that_two_clients_claim_is_nobodys_and_opens_a_finding(
+    north: Cluster, firms: Firms, line: Line
+) -> None:
+    """Rules name a principal with its type or without: either counts as a claim (interfaces.md 2)."""
+    rule = Ownership.objects.create(client=firms["southbank"], kind="principal", glob="northgate-feed")
+    lines_ingest(cluster=north, lines=[line(principal="User:northgate-feed"), line(principal="User:southbank-feed")])
+
+    clients = dict(Rejection.objects.values_list("principal", "client__name"))
+    assert clients == {"User:northgate-feed": None, "User:southbank-feed": "Southbank Trading"}
+    found = Finding.objects.get(kind="ownership_conflict")
+    assert (found.entity, found.cluster, found.closed_at) == ("principal User:northgate-feed", north, None)
+
+    rule.delete()
+    rejection_owners_apply()
+    assert Rejection.objects.get(principal="User:northgate-feed").client == firms["northgate"]
+    found.refresh_from_db()
+    assert found.closed_at is not None
+
+    Ownership.objects.create(client=firms["southbank"], kind="principal", glob="User:northgate-f*")
+    rejection_owners_apply()
+    assert Rejection.objects.get(principal="User:northgate-feed").client is None
+    assert Finding.objects.filter(kind="ownership_conflict", closed_at=None).count() == 1
