@@ -11,7 +11,7 @@ from accounts.models import Client, User
 from accounts.services import audit_record
 from clusters.expiry import KEY_ROTATION_DAYS, CertificateKind, Policy
 from clusters.models import Certificate, CertificatePolicy, Cluster, ServiceKey, TlsListener
-from clusters.services.certificates.judging import certificates_judge
+from clusters.services.certificates.judging import certificates_judge, cluster_hold
 from clusters.services.certificates.observe import rotation_of_key
 from ops_portal.lib.clock import as_datetime
 from ops_portal.lib.database import database_clock
@@ -43,6 +43,7 @@ def certificate_by_hand(
         problems["not_after"] = ["It must end after it begins."]
     if problems:
         raise ValidationError(problems)
+    cluster_hold(cluster.pk)
     row = Certificate.objects.create(
         cluster=cluster, kind=kind, kind_set=True, subject=subject.strip()[:1000], common_name=subject.strip()[:200],
         issuer=issuer.strip()[:1000], serial=serial.strip().lower().replace(":", "")[:80], not_before=not_before,
@@ -59,6 +60,7 @@ def certificate_change(
     *, row: Certificate, kind: str, owner: str, note: str, principal: str, acting_user: User | None
 ) -> Certificate:
     """Say what a certificate is for, who renews it and as which principal Kafka knows its holder. Raises ValidationError."""
+    cluster_hold(row.cluster_id)
     row = Certificate.objects.select_for_update(of=("self",)).select_related("cluster").get(pk=row.pk)
     if kind not in {one.value for one in CertificateKind if one is not CertificateKind.KEY}:
         raise ValidationError({"kind": ["Choose a kind."]})
@@ -79,6 +81,7 @@ def certificate_change(
 @transaction.atomic
 def certificate_remove(*, row: Certificate, acting_user: User | None) -> None:
     """Forget a certificate that was entered by hand. Raises ValidationError for one that was seen."""
+    cluster_hold(row.cluster_id)
     row = Certificate.objects.select_for_update(of=("self",)).select_related("cluster").get(pk=row.pk)
     if row.fingerprint:
         raise ValidationError("This certificate was seen; it goes when it is served nowhere and lies in no file.")
@@ -125,6 +128,7 @@ def endpoint_add(
 @transaction.atomic
 def endpoint_remove(*, row: TlsListener, acting_user: User | None) -> None:
     """Watch an endpoint no longer. Raises ValidationError for a broker's listener."""
+    cluster_hold(row.cluster_id)
     row = TlsListener.objects.select_for_update(of=("self",)).select_related("cluster").get(pk=row.pk)
     if row.origin != TlsListener.Origin.HAND:
         raise ValidationError("This listener is the cluster's own; it goes when the brokers no longer have it.")
@@ -157,6 +161,7 @@ def key_record(
         problems["rotated_at"] = ["This lies before 1970."]
     if problems:
         raise ValidationError(problems)
+    cluster_hold(cluster.pk)
     row = ServiceKey.objects.select_for_update().filter(cluster=cluster, name=name, removed_at__isnull=True).first()
     before = _shown_key(row) if row else None
     if row is None:
@@ -184,6 +189,7 @@ def key_record(
 @transaction.atomic
 def key_remove(*, row: ServiceKey, acting_user: User | None) -> None:
     """Watch a key no longer."""
+    cluster_hold(row.cluster_id)
     row = ServiceKey.objects.select_for_update(of=("self",)).select_related("cluster").get(pk=row.pk)
     row.removed_at = _now()
     row.save(update_fields=["removed_at"])
@@ -204,6 +210,9 @@ def policy_change(*, kind: str, rotate_days: float, alarm_days: float, acting_us
     except ValueError as error:
         text = "Alarm comes 14 days before the end or earlier, rotation not after the alarm, at most 3660 days before."
         raise ValidationError({"alarm_days": [text]}) from error
+    clusters = list(Cluster.objects.filter(removed_at__isnull=True).order_by("pk"))
+    for cluster in clusters:
+        cluster_hold(cluster.pk)
     row = CertificatePolicy.objects.select_for_update().filter(kind=kind).first()
     before = {"rotate_days": row.rotate_days, "alarm_days": row.alarm_days} if row else None
     row = row or CertificatePolicy(kind=kind)
@@ -214,7 +223,7 @@ def policy_change(*, kind: str, rotate_days: float, alarm_days: float, acting_us
         after={"rotate_days": rotate_days, "alarm_days": alarm_days}, acting_user=acting_user,
     )  # fmt: skip
     at = _now()
-    for cluster in Cluster.objects.filter(removed_at__isnull=True):
+    for cluster in clusters:
         certificates_judge(cluster=cluster, at=at)
     return row
 

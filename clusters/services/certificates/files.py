@@ -18,7 +18,7 @@ from accounts.models import User
 from accounts.services import audit_record
 from clusters.chains import LARGEST_BUNDLE, Bundle, Unreadable, parse
 from clusters.models import CertificateFile, Cluster
-from clusters.services.certificates.judging import certificates_judge
+from clusters.services.certificates.judging import certificates_judge, cluster_hold
 from clusters.services.certificates.keep import certificates_keep
 from ops_portal.lib.clock import as_datetime
 from ops_portal.lib.database import database_clock
@@ -145,6 +145,7 @@ def file_upload(
         field = "password" if "password" in read.error else "file"
         raise ValidationError({field: [read.message]}, code=read.error)
     with transaction.atomic():
+        cluster_hold(cluster.pk)
         at = as_datetime(database_clock().now())
         kept = CertificateFile.objects.select_for_update().filter(cluster=cluster, name=name, removed_at__isnull=True)
         row = kept.first() or CertificateFile(cluster=cluster, name=name, origin=CertificateFile.Origin.UPLOAD)
@@ -161,6 +162,7 @@ def file_upload(
 @transaction.atomic
 def file_remove(*, row: CertificateFile, acting_user: User | None) -> None:
     """Forget an uploaded file. Raises ValidationError for one that the settings name."""
+    cluster_hold(row.cluster_id)
     row = CertificateFile.objects.select_for_update(of=("self",)).select_related("cluster").get(pk=row.pk)
     if row.origin != CertificateFile.Origin.UPLOAD:
         raise ValidationError("The settings name this path; take it out there.")

@@ -25,9 +25,17 @@ JUDGED = ("verdict", "reason", "failing_link", "links", "fails_at", "fails_with"
 _KEPT = ("kind", "parent", "principal", "client", "removed_at", *JUDGED)
 
 
+def cluster_hold(cluster_id: int) -> None:
+    """Wait until nobody else writes certificates of the cluster; held until the transaction ends.
+
+    A judgement writes all of their rows, so whoever is to judge holds the cluster before reading or locking anything else.
+    """
+    Cluster.objects.select_for_update(no_key=True).get(pk=cluster_id)
+
+
 @transaction.atomic
 def certificates_judge(*, cluster: Cluster, at: datetime) -> None:
-    """Judge all that is known of a cluster anew, bring the findings up to it and publish."""
+    """Judge all that is known of a cluster anew, bring the findings up to it and publish. Call `cluster_hold` first."""
     trusted = _keep_own_trust(cluster, at)
     rows = {row.fingerprint: row for row in Certificate.objects.filter(cluster=cluster).exclude(fingerprint="")}
     facts = facts_by_fingerprint(rows.values())

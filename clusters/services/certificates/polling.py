@@ -19,7 +19,7 @@ from clusters.listeners import KafkaListener, listeners_of
 from clusters.models import Cluster, TlsAddress, TlsListener
 from clusters.ports import EntityError, GatewayFailed
 from clusters.services.certificates.files import Read, files_store, read_places
-from clusters.services.certificates.judging import certificates_judge
+from clusters.services.certificates.judging import certificates_judge, cluster_hold
 from clusters.services.certificates.observe import probes_store
 from clusters.sources import Outcome, Poll, register
 from ops_portal.lib.clock import Clock, as_datetime
@@ -67,7 +67,7 @@ def observations_store(
 ) -> None:  # fmt: skip
     """Store and judge what was seen, in one transaction. Without `files` those that are stored stay as they are."""
     with transaction.atomic():
-        Cluster.objects.select_for_update(no_key=True).get(pk=cluster.pk)  # one writer at a time: poll or demand
+        cluster_hold(cluster.pk)
         at = as_datetime(clock.now())
         probes_store(cluster=cluster, found=found, listeners=listeners, at=at)
         if files is not None:
