@@ -55,7 +55,8 @@ class _NotWalkable(ValueError):
 
 def parts(content: bytes) -> list[Part]:
     """The elements that follow one another in `content`. Raises ValueError where one is cut or of no stated length."""
-    found, place = [], 0
+    found: list[Part] = []
+    place = 0
     while place < len(content):
         header = _header(content, place)
         if header is None or place + header[1] + header[2] > len(content) or len(found) > _MOST_NODES:
