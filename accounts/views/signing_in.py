@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import authenticate
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -30,7 +30,7 @@ SPRAY_FACTOR = 10  # attempts an address may make over all names, in multiples o
 def sign_in(request: HttpRequest) -> HttpResponse:
     """Sign in by name and password."""
     if role_of(request.user) is not None:
-        return redirect(_next_page(request))
+        return HttpResponseRedirect(_next_page(request))
     form = SignInForm(request.POST or None)
     status = 200
     if request.method == "POST" and form.is_valid():
@@ -39,7 +39,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         if isinstance(user, User):
             sessions.begin(request, user)
             services.sign_in_record(user=user, acting_user=user)
-            return redirect(_next_page(request))
+            return HttpResponseRedirect(_next_page(request))
         status = _explain(form, wait)
     response = render(request, "accounts/sign_in.html", {"form": form, "next": _given_next(request)}, status=status)
     if status in {429, 503}:
@@ -117,7 +117,7 @@ def _given_next(request: HttpRequest) -> str:
     """The page somebody came for, if it is one of ours."""
     wish = request.POST.get("next") or request.GET.get("next") or ""
     ours = url_has_allowed_host_and_scheme(wish, {request.get_host()}, require_https=request.is_secure())
-    return wish if ours else ""
+    return wish if ours and "/" in wish else ""
 
 
 def _next_page(request: HttpRequest) -> str:

@@ -65,7 +65,9 @@ def test_a_page_sends_to_sign_in_and_back() -> None:
     assert sign_in(client, "admin-person", next=page)["Location"] == page
 
 
-@pytest.mark.parametrize("wish", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "/\\evil.example"])
+@pytest.mark.parametrize(
+    "wish", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "/\\evil.example", "-1", "accounts:x"]
+)
 def test_never_sends_anybody_elsewhere(wish: str) -> None:
     make_user("sre")
     assert sign_in(browser(), "sre-person", next=wish)["Location"] == reverse("home")

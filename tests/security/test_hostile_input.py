@@ -23,9 +23,11 @@ from ops_portal.lib.live import publish, snapshots, views
 from ops_portal.lib.live.views import Params, Snapshot, View
 from tests.accounts.factories import make_user
 from tests.api.conftest import call_as
+from tests.api.site import Site
 from tests.clusters.certificates.make import leaf, root
 from tests.clusters.rejections.conftest import Firms, Line, firms, line, north
-from tests.security.test_matrix import watcher
+from tests.security.routes import ROUTES
+from tests.security.test_matrix import Person, watcher
 
 __all__ = ["call_as", "firms", "line", "north"]
 
@@ -204,3 +206,25 @@ def test_the_work_of_a_bundle_grows_with_its_certificates_and_not_with_their_squ
     )
     assert Certificate.objects.exclude(parent="").count() == 60
     assert len(looked) < 60 * 20
+
+
+# --- addresses ---
+_FIELDS = (
+    "q", "client", "cluster", "state", "verdict", "sort", "cursor", "from", "to", "page", "shown", "id", "kind",
+    "topic", "partition", "range", "period", "actor", "action", "entity", "limit", "severity", "band", "host", "step",
+    "name", "next", "until",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ["%00", "9" * 30])
+def test_no_value_in_an_address_is_an_error_of_ours(value: str, valkey: redis.Redis) -> None:
+    site = Site()
+    person = Person(site.users["admin"])
+    query = "&".join(f"{name}={value}" for name in _FIELDS)
+    failed = [
+        name
+        for name, route in ROUTES.items()
+        if not route.post and (route.own or not route.absent)
+        if person.call(name, route.own(site) if route.own else None, route, query).status_code >= 500
+    ]
+    assert failed == []
