@@ -135,6 +135,8 @@ def probe(target: Target, deadline: Deadline) -> tuple[Probed, ...]:
         found.append(preferred)
         for key_type in _other_types(target, preferred):
             other = _probe_address(target, family, place, address, own, key_type)
+            if other.chain[:1] == preferred.chain[:1]:
+                continue
             if other.chain or other.error in {"timeout", "refused", "unreachable"}:  # else it has none of this type
                 found.append(replace(other, key_type=key_type.value))
     return tuple(found)

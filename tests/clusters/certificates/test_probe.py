@@ -188,10 +188,11 @@ def test_a_pair_of_key_types_is_seen_when_both_are_asked_for(chain: list[Made], 
     assert [served(one)[0] for one in (alone, *found)] == ["kafka-1", "kafka-1", "kafka-1 of RSA"]
 
 
+@pytest.mark.parametrize("kind", ["ec256", "rsa2048", "ed25519"])
 def test_a_listener_of_one_key_type_has_one_certificate_whatever_is_asked_for(
-    chain: list[Made], tmp_path: Path
+    kind: str, chain: list[Made], tmp_path: Path
 ) -> None:
-    with serving(context_of(chain[:2], tmp_path)) as port:
+    with serving(context_of([leaf(chain[1], kind=kind), chain[1]], tmp_path)) as port:
         found = probe(Target("127.0.0.1", port, key_types=tuple(KeyType)), Deadline.after(10))
     assert [one.key_type for one in found] == [""]
 
