@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from lag.verdicts import Verdict
+from ops_portal.lib.memory import fitted
 
 VERDICTS = tuple(Verdict)
 _INDEX = {verdict: index for index, verdict in enumerate(VERDICTS)}
@@ -80,11 +81,14 @@ def gap(at: float) -> Sample:
 
 
 # --- one poll ------------------------------------------------------------------------------------------------------------
-def cycle_encode(rows: Iterable[tuple[int, int, Sample]]) -> bytes:
-    """Samples of one poll as (group id, topic id, sample); all share the poll's time, which is not part of the bytes."""
-    return zlib.compress(
-        orjson.dumps([[group_id, topic_id, *_plain(sample)] for group_id, topic_id, sample in rows]), 1
-    )
+def cycle_row(group_id: int, topic_id: int, sample: Sample) -> bytes:
+    """A sample for `cycle_encode`. All of one poll share its time, which is not part of the bytes."""
+    return fitted(orjson.dumps([group_id, topic_id, *_plain(sample)]))
+
+
+def cycle_encode(samples: Iterable[bytes]) -> bytes:
+    """Samples of one poll."""
+    return zlib.compress(b"[" + b",".join(samples) + b"]", 1)
 
 
 def cycle_decode(data: bytes, at: float) -> Iterable[tuple[int, int, Sample]]:

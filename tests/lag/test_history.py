@@ -18,6 +18,7 @@ from lag.history.blocks import (
     Sample,
     cycle_decode,
     cycle_encode,
+    cycle_row,
     points_decode,
     points_encode,
     samples_decode,
@@ -83,7 +84,7 @@ def test_a_raw_block_gives_back_its_samples(found: list[Sample]) -> None:
 def test_a_poll_gives_back_its_samples(found: list[Sample]) -> None:
     at = 1_700_000_000.0
     rows = [(index, index * 7, sample._replace(at=at)) for index, sample in enumerate(found)]
-    back = list(cycle_decode(cycle_encode(rows), at))
+    back = list(cycle_decode(cycle_encode(cycle_row(*row) for row in rows), at))
     assert [row[:2] for row in back] == [row[:2] for row in rows]
     assert all(close(left[2], right[2]) for left, right in zip(rows, back, strict=True))
 

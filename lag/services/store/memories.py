@@ -8,6 +8,7 @@ import orjson
 from lag.cycle import Cycle
 from lag.known import Known
 from ops_portal.lib.bulk import ran, staged
+from ops_portal.lib.memory import fitted
 
 MEMORY_SECONDS = 20.0  # a memory that changed but has no news is stored at least this often
 KNOTS_SECONDS = 30.0  # knots of a moving topic likewise; a restart in between costs a look-up, not an answer
@@ -22,7 +23,7 @@ def memories_store(known: Known, cycle: Cycle, version: int) -> int:
             continue
         due = _has_its_turn(group.id, group.stored_at, cycle.at, MEMORY_SECONDS)
         if due or result.events or result.summary.verdict is not group.stored_verdict:
-            rows.append((group.id, orjson.dumps(group.memory.to_plain()), version))
+            rows.append((group.id, fitted(orjson.dumps(group.memory.to_plain())), version))
             group.stored_at, group.stored_verdict = cycle.at, result.summary.verdict
             known.unsaved_groups.discard(group.id)
         else:
@@ -46,7 +47,7 @@ def knots_store(known: Known, cycle: Cycle, version: int) -> int:
         if numbers is None:
             numbers = known.log.topics()
         if name in numbers:
-            rows.append((topic.id, orjson.dumps(known.log.topic_to_plain(name, numbers[name])), version))
+            rows.append((topic.id, fitted(orjson.dumps(known.log.topic_to_plain(name, numbers[name]))), version))
         topic.knots_at = cycle.at
         known.unsaved_topics.discard(name)
     if rows:

@@ -10,6 +10,7 @@ from lag.cycle import Cycle
 from lag.known import Known, KnownSeries
 from lag.services.store.values import milli, moment
 from ops_portal.lib.bulk import ran, staged
+from ops_portal.lib.memory import fitted
 
 _GROUP_TOPIC_COLUMNS = (
     "group_id bigint, topic_id bigint, lag_records bigint, unread_since timestamptz, method text, consume_rate float8,"
@@ -82,7 +83,7 @@ def _group_topic_row(group_id: int, topic_id: int, topic: TopicResult) -> tuple[
                 member,
             ]
         )
-    data = orjson.dumps({"members": list(members), "partitions": partitions})
+    data = fitted(orjson.dumps({"members": list(members), "partitions": partitions}))
     return (
         group_id, topic_id, topic.lag_records, moment(topic.unread_since), topic.method.value if topic.method else "",
         milli(topic.consume_rate), topic.verdict.value, data,
