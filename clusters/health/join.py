@@ -134,7 +134,9 @@ def _join(signal: Signal, rows: tuple[Seen, ...], configured: Mapping[Source, st
 def _since(lead: Seen, known: list[Seen]) -> float | None:
     """When it came into its state: bad with the first source that says so, ok with the last."""
     times = [one.since for one in known or [lead] if one.state is lead.state and one.since is not None]
-    return (max if lead.state is Health.OK else min)(times, default=None)
+    if not times:
+        return None
+    return max(times) if lead.state is Health.OK else min(times)
 
 
 def _believed(signal: Signal, seen: Seen, frozen: str) -> Seen:
