@@ -113,7 +113,7 @@ class ReportBody(Schema):
     model_config = ConfigDict(extra="forbid")
 
     rejections: list[ReportItem] = Field(min_length=1, max_length=MOST_REPORTS)
-    batch: str = Field("", max_length=200, description="An id of the batch: the same id again is not counted again.")
+    batch: str = Field("", max_length=200, description="A UUID of the batch: the same id again is not counted again.")
 
 
 @router.get(
@@ -164,7 +164,7 @@ def ingest_authorizer_log(
     request: HttpRequest,
     cluster: Annotated[str, Query(max_length=63, description="Needed.")] = "",
     time_zone: Annotated[str, Query(max_length=64, description="Of times without an offset.")] = "UTC",
-    batch: Annotated[str, Query(max_length=200, description="An id: the same id again is not counted again.")] = "",
+    batch: Annotated[str, Query(max_length=200, description="A UUID: the same id again is not counted again.")] = "",
     stream: Annotated[
         str, Query(max_length=200, description="The content of a file, for senders with positions.")
     ] = "",

@@ -233,6 +233,19 @@ def test_counters_of_brokers_stand_beside_and_miss_no_first_event(north: Cluster
     assert not Finding.objects.exists()
 
 
+def test_series_with_many_labels_are_told_apart_by_the_last_of_them() -> None:
+    """Kubernetes' labels of a pod alone are longer than what is kept of a series' name."""
+    many = {f"label_{number:02}": "x" * 40 for number in range(20)}
+    pairs = [
+        ({"error": "TOPIC_AUTHORIZATION_FAILED", "request": request, "version": version, **many}, 1.0)
+        for request in ("Produce", "Fetch")
+        for version in ("3", "4")
+    ]
+    names = [one.series for one in counted(ERRORS, pairs)]
+    assert len(set(names)) == 4
+    assert max(map(len, names)) <= 500
+
+
 def test_throttled_users_and_clients_own_counters_have_a_name(north: Cluster, firms: Firms) -> None:
     slow = throttled([
         ({"__name__": "kafka_server_quota_throttle_time", "resource": "Produce", "user": "northgate-feed"}, 80.0),
