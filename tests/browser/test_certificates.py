@@ -4,28 +4,6 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Site, Visit
-from tests.browser.test_pages import serious_findings
-
-PAGES = ("/certificates", "/certificates/demo/1", "/certificates/demo/add", "/certificates/demo/rotations")
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_pages_are_accessible(visit: Visit, theme: str) -> None:
-    page = visit("/", theme=theme, bypass_csp=True)
-    found = {}
-    for path in PAGES:
-        page.goto(path)
-        page.wait_for_load_state()
-        found[path] = serious_findings(page)
-    assert {path: texts for path, texts in found.items() if texts} == {}
-
-
-@pytest.mark.parametrize("width", [390, 1280, 1920])
-def test_the_pages_fit_every_width(visit: Visit, width: int) -> None:
-    page = visit("/", width=width)
-    for path in PAGES:
-        page.goto(path)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
