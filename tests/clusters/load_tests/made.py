@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from accounts.models import User
 from clusters.load_tests.states import Via
@@ -42,3 +43,11 @@ def load_test_made(name: str, cluster: Cluster | None, *, user: User | None = No
         load_test_read(pk=row.pk)
     row.refresh_from_db()
     return row
+
+
+def begun(tmp_path: Path, **more: Any) -> LoadTest:
+    """Taken, not read yet; `more` are arguments of `load_test_begin`."""
+    values = {"name": "x", "cluster": None, "thresholds": THRESHOLDS, "acting_user": None, "via": Via.API, "send": None}
+    if "files" not in more:
+        more["files"] = write_files(tmp_path)
+    return load_test_begin(**(values | more))
