@@ -17,9 +17,9 @@ def _unread(records: int) -> str:
     return f"{count(records, 'record')} {'is' if records == 1 else 'are'} unread"
 
 
-def partition_reason(group: str, members: int | None, partition: PartitionResult, others: int) -> str:
+def partition_reason(group: str, members: int | None, partition: PartitionResult, inputs: Inputs, others: int) -> str:
     """Why the worst partition has its verdict; `others` more partitions share it."""
-    sentence = _RULES[partition.rule](group, members, f"{partition.topic}/{partition.partition}", partition.inputs)
+    sentence = _RULES[partition.rule](group, members, f"{partition.topic}/{partition.partition}", inputs)
     return (
         f"{sentence}; {count(others, 'more partition')} likewise"
         if others and partition.rule not in QUIET

@@ -122,7 +122,7 @@ def summarise(
         verdict, rule = worst.verdict, worst.rule
         inputs = {"topic": worst.topic, "partition": worst.partition, "members": members, **worst.inputs}
         alike = sum(1 for topic in topics if topic.verdict is verdict for p in topic.partitions if p.rule == rule) - 1
-        reason = partition_reason(memory.group, members, worst, alike)
+        reason = partition_reason(memory.group, members, worst, inputs, alike)
     flags = {flag for topic in topics for partition in topic.partitions for flag in partition.flags}
     summary = GroupSummary(
         group=memory.group,

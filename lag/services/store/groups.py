@@ -10,7 +10,7 @@ from lag.compute.types import GroupReading
 from lag.cycle import Cycle
 from lag.known import Known, KnownGroup
 from lag.models import ConsumerGroup, GroupTopic, StoredMemory
-from lag.services.store.values import json_text, milli, moment
+from lag.services.store.values import AT_ONCE, json_text, milli, moment
 from ops_portal.lib.bulk import ran, staged
 from ops_portal.lib.clock import as_datetime
 
@@ -37,8 +37,8 @@ def new_groups_store(known: Known, cluster: Cluster, cycle: Cycle, version: int)
     )
     found = dict(rows)
     fresh = [name for name in new if name not in found]
-    made = ConsumerGroup.objects.bulk_create(
-        [
+    for start in range(0, len(fresh), AT_ONCE):
+        made = ConsumerGroup.objects.bulk_create(
             ConsumerGroup(
                 cluster=cluster,
                 name=name,
@@ -52,11 +52,9 @@ def new_groups_store(known: Known, cluster: Cluster, cycle: Cycle, version: int)
                 fresh=False,
                 version=version,
             )
-            for name in fresh
-        ],
-        batch_size=2000,
-    )
-    found.update({group.name: group.pk for group in made})
+            for name in fresh[start : start + AT_ONCE]
+        )
+        found.update({group.name: group.pk for group in made})
     for name, pk in found.items():
         known.groups[name] = KnownGroup(pk, cycle.memories.get(name) or GroupMemory(name))
 

@@ -14,14 +14,13 @@ def topics_load(known: Known, since: int, unsaved: set[int]) -> None:
     """Topics that are there, and the knots that others stored since version `since` (-1 = all). `unsaved` = topic row ids
     whose knots are older than the newest poll."""
     stored = {}
-    for topic in Topic.objects.filter(cluster_id=known.cluster_id, vanished_at__isnull=True):
-        had = known.topics.get(topic.name)
-        entry = had if had is not None and had.id == topic.pk else KnownTopic(topic.pk, None)
-        entry.topic_id = topic.topic_id or None
-        entry.partitions = topic.partitions
-        entry.cleanup_policy, entry.timestamp_type = topic.cleanup_policy, topic.timestamp_type
-        entry.client_id, entry.produce_rate = topic.client_id, topic.produce_rate
-        stored[topic.name] = entry
+    topics = Topic.objects.filter(cluster_id=known.cluster_id, vanished_at__isnull=True)
+    facts = ("topic_id", "partitions", "cleanup_policy", "timestamp_type", "client_id", "produce_rate")
+    for pk, name, topic_id, *others in topics.values_list("id", "name", *facts):
+        had = known.topics.get(name)
+        entry = stored[name] = had if had is not None and had.id == pk else KnownTopic(pk, None)
+        entry.topic_id = topic_id or None
+        entry.partitions, entry.cleanup_policy, entry.timestamp_type, entry.client_id, entry.produce_rate = others
     known.log.forget(known.topics.keys() - stored.keys())
     known.topics = stored
     if since < 0:

@@ -7,6 +7,7 @@ from clusters.services.findings import ownership_findings
 from lag.cycle import Cycle
 from lag.known import Known, KnownTopic
 from lag.models import GroupTopic, StoredKnots
+from lag.services.store.values import AT_ONCE
 from ops_portal.lib.bulk import ran, staged
 from ops_portal.lib.clock import as_datetime
 
@@ -22,20 +23,21 @@ def topics_store(known: Known, cluster: Cluster, cycle: Cycle) -> None:
             gone.add(name)
     if gone:
         _topics_vanish(known, gone, cycle)
-    made = [
-        Topic(cluster=cluster, name=name, **_topic_fields(name, known, cycle))
-        for name in wanted
-        if name not in known.topics
-    ]
-    for topic in Topic.objects.bulk_create(made, batch_size=2000):
-        known.topics[topic.name] = KnownTopic(
-            topic.pk,
-            topic.topic_id or None,
-            topic.partitions,
-            topic.cleanup_policy,
-            topic.timestamp_type,
-            topic.client_id,
+    new = [name for name in wanted if name not in known.topics]
+    for start in range(0, len(new), AT_ONCE):
+        made = Topic.objects.bulk_create(
+            Topic(cluster=cluster, name=name, **_topic_fields(name, known, cycle))
+            for name in new[start : start + AT_ONCE]
         )
+        for topic in made:
+            known.topics[topic.name] = KnownTopic(
+                topic.pk,
+                topic.topic_id or None,
+                topic.partitions,
+                topic.cleanup_policy,
+                topic.timestamp_type,
+                topic.client_id,
+            )
     _topics_update(known, cluster, cycle)
 
 

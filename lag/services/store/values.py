@@ -7,6 +7,8 @@ from psycopg.types.json import Jsonb
 
 from ops_portal.lib.clock import as_datetime
 
+AT_ONCE = 200  # rows made through the ORM: the memory of thousands of its objects never comes back in one piece
+
 
 def moment(seconds: float | None) -> Any:
     """Seconds since the epoch as a time."""
