@@ -55,6 +55,7 @@ _BROKERS, _REPLICATION, _CONTROLLERS = Area.BROKERS, Area.REPLICATION, Area.CONT
 _REQUESTS, _STORAGE, _MACHINES, _SECURITY = Area.REQUESTS, Area.STORAGE, Area.MACHINES, Area.SECURITY
 _CLUSTER, _BROKER, _LISTENER, _DISK = Scope.CLUSTER, Scope.BROKER, Scope.LISTENER, Scope.DISK
 _ABOVE, _BELOW, _NOT = Bad.ABOVE, Bad.BELOW, Bad.NOT
+AMPLE_DISK = 0.5  # free share above which growth alone alarms nobody, as in deploy/prometheus
 _NANOSECONDS = "clamp_max(rate($handler_idle_nanoseconds[2m]) / 1e9, 1)"
 
 SIGNALS: tuple[Signal, ...] = (
@@ -331,9 +332,11 @@ SIGNALS: tuple[Signal, ...] = (
     ),
     Signal(
         "disk_forecast", "Hours until the disk is full", _STORAGE, _DISK, "hours", _BELOW, 72, 24, 300,
-        "At the growth of the last hour the disk is full after so many hours (8,760 = a year or more, or not growing).",
+        "At the growth of the last hour the disk is full after so many hours (8,760 = a year or more, not growing, or more"
+        " than half of it is free: a new disk fills until retention begins).",
         "As for free disk space; growth by topic says what grows.",
-        "clamp_max(min by (instance, mountpoint) ($disk_free / clamp_min(-deriv($disk_free[1h]), 1)) / 3600, 8760)",
+        "clamp_max(min by (instance, mountpoint) ($disk_free / clamp_min(-deriv($disk_free[1h]), 1)) / 3600"
+        f" + 8760 * (min by (instance, mountpoint) ($disk_free / $disk_size) > bool {AMPLE_DISK}), 8760)",
     ),
     # --- processes and machines ------------------------------------------------------------------------------------------
     Signal(

@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from clusters.health.states import HealthEventKind
 from clusters.models import HealthEvent
 from clusters.selectors.platform_slos import PlatformSloRow
-from clusters.signals import BY_ID, Bad, Signal
+from clusters.signals import AMPLE_DISK, BY_ID, Bad, Signal
 from ops_portal.lib import formats
 from ops_portal.lib.tones import Tone
 from ops_portal.templatetags.ops import icon, unknown
@@ -156,12 +156,12 @@ def health_event(event: HealthEvent) -> SafeString:
 
 
 @register.simple_tag
-def full_in(hours: float) -> SafeString:
-    """Time until a disk is full, with its mark: amber within three days, red within one."""
+def full_in(hours: float, free: float | None) -> SafeString:
+    """Time until a disk is full, with its mark: amber within three days, red within one, none while it is ample."""
     text = formats.duration(hours * 3600)
     disk = BY_ID["disk_forecast"]
     for limit, tone in ((disk.critical, "critical"), (disk.warn, "warning")):
-        if limit is not None and hours <= limit:
+        if limit is not None and hours <= limit and (free is None or free <= AMPLE_DISK):
             return format_html('<span class="pill tone-{}">{}{}</span>', tone, icon(tone), text)
     return format_html('<data class="num" value="{}">{}</data>', hours, text if hours < 24 * 365 else "over a year")
 

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -198,37 +199,52 @@ WINDOWED = {
 }
 
 
-def test_what_is_told_of_the_last_ten_minutes_is_over_by_itself_after_them(tmp_path: Path) -> None:
-    queries = {name: filled(BY_ID[name].query, METRICS, Target(Dialect.JMX, {"cluster": "north"})) for name in WINDOWED}
-    labels = 'cluster="north", instance="broker-1"'
-    tests = {
-        "evaluation_interval": "15s",
-        "tests": [
-            {
-                "interval": "15s",
-                # Nothing for five minutes, then one at a time, for ever as many.
-                "input_series": [
-                    {"series": f"{series}{{{labels}}}", "values": "0x20 1x100"} for series in WINDOWED.values()
-                ],
-                "promql_expr_test": [
-                    {
-                        "expr": queries[name],
-                        "eval_time": at,
-                        "exp_samples": [
-                            {
-                                "labels": '{instance="broker-1"}' if "by (instance" in queries[name] else "{}",
-                                "value": value,
-                            }
-                        ],
-                    }
-                    for name in WINDOWED
-                    for at, value in (("4m", 0), ("6m", 1), ("15m", 1), ("16m", 0), ("20m", 0))
-                ],
-            }
-        ],
-    }
-    (tmp_path / "windows.json").write_text(json.dumps(tests), encoding="utf-8")
+def promtool(tmp_path: Path, tests: list[dict[str, Any]]) -> None:
+    """Expressions against series that are written down."""
+    (tmp_path / "tests.json").write_text(json.dumps({"evaluation_interval": "15s", "tests": tests}), encoding="utf-8")
     done = subprocess.run(
-        ["promtool", "test", "rules", str(tmp_path / "windows.json")], capture_output=True, text=True, timeout=60
+        ["promtool", "test", "rules", str(tmp_path / "tests.json")], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def mine(name: str) -> str:
+    target = Target(Dialect.JMX, {"cluster": "north"}, {"cluster": "north"})
+    return filled(BY_ID[name].query, METRICS, target)
+
+
+def test_what_is_told_of_the_last_ten_minutes_is_over_by_itself_after_them(tmp_path: Path) -> None:
+    labels = 'cluster="north", instance="broker-1"'
+    # Nothing for five minutes, then one at a time, for ever as many.
+    series = [{"series": f"{one}{{{labels}}}", "values": "0x20 1x100"} for one in WINDOWED.values()]
+    expected = [
+        {
+            "expr": mine(name),
+            "eval_time": at,
+            "exp_samples": [
+                {"labels": '{instance="broker-1"}' if "by (instance" in mine(name) else "{}", "value": value}
+            ],
+        }
+        for name in WINDOWED
+        for at, value in (("4m", 0), ("6m", 1), ("15m", 1), ("16m", 0), ("20m", 0))
+    ]
+    promtool(tmp_path, [{"interval": "15s", "input_series": series, "promql_expr_test": expected}])
+
+
+@pytest.mark.parametrize(("size", "hours"), [(1500, "8760"), (8000, "10")], ids=["ample", "filling"])
+def test_a_new_disk_that_begins_to_fill_alarms_nobody_before_it_is_half_full(
+    tmp_path: Path, size: int, hours: str
+) -> None:
+    labels = 'cluster="north", instance="host-1", mountpoint="/data", fstype="ext4"'
+    series = [  # 100 an hour go, 1,000 are left after one hour
+        {"series": f"node_filesystem_avail_bytes{{{labels}}}", "values": "1100000-25000x40"},
+        {"series": f"node_filesystem_size_bytes{{{labels}}}", "values": f"{size * 1000}x40"},
+    ]
+    expected = [
+        {
+            "expr": f"round({mine('disk_forecast')}, 0.1)",
+            "eval_time": "60m",
+            "exp_samples": [{"labels": '{instance="host-1", mountpoint="/data"}', "value": float(hours)}],
+        }
+    ]
+    promtool(tmp_path, [{"interval": "15m", "input_series": series, "promql_expr_test": expected}])
