@@ -125,7 +125,7 @@ def run_end(*, claim: Claim, ended: Ended, requests: Mapping[str, int], seen: Me
         status=ended.status,
         ended_at=at,
         error_code=ended.code,
-        error=ended.message[:500],
+        error=_storable(ended.message)[:500],
         entity_errors=[_as_json(error) for error in ended.errors[:ERRORS_PER_RUN]],
         counts={**(ended.counts or {}), "entity_errors": len(ended.errors)},
         requests=dict(requests),
@@ -140,7 +140,7 @@ def run_end(*, claim: Claim, ended: Ended, requests: Mapping[str, int], seen: Me
         source.failing_since = None
         source.entity_errors = _with_since(ended.errors, source.entity_errors, at)
     elif ended.status == PollRun.Status.FAILED:
-        source.last_error, source.last_error_code = ended.message[:500], ended.code
+        source.last_error, source.last_error_code = _storable(ended.message)[:500], ended.code
         source.failing_since = source.failing_since or at
     source.requests = dict(requests)
     source.save(
@@ -224,12 +224,18 @@ def _with_since(errors: Iterable[EntityError], before: list[dict[str, Any]], at:
     """The errors as kept in the source: an error that goes on keeps the time it began."""
     since = {(row["entity"], row["code"]): row["since"] for row in before}
     now = iso(at)
-    rows = {error.entity: _as_json(error) | {"since": since.get((error.entity, error.code), now)} for error in errors}
-    return list(rows.values())[:ERRORS_KEPT]
+    found = {row["entity"]: row for row in map(_as_json, errors)}
+    rows = [row | {"since": since.get((row["entity"], row["code"]), now)} for row in found.values()]
+    return rows[:ERRORS_KEPT]
 
 
 def _as_json(error: EntityError) -> dict[str, Any]:
-    return {"entity": error.entity, "code": error.code, "message": error.message}
+    return {"entity": _storable(error.entity), "code": error.code, "message": _storable(error.message)}
+
+
+def _storable(text: str) -> str:
+    """The text without the one character that PostgreSQL refuses: servers answer what they like."""
+    return text.replace("\0", "")
 
 
 def _publish(source: Source) -> None:

@@ -65,6 +65,16 @@ def test_a_disabled_source_and_a_removed_cluster_are_not_polled(probe: Probe) ->
     assert not probe.polls
 
 
+def test_a_server_s_words_are_noted_whatever_they_hold(probe: Probe) -> None:
+    """An upstream's own message, told in JSON, may hold what PostgreSQL refuses."""
+    probe.answer = failing(GatewayFailed("http_500", "broken\0 inside"))
+    run(probe)
+    assert (PollRun.objects.get().error, probe.fresh().last_error) == ("broken inside", "broken inside")
+    probe.answer = lambda poll: Outcome(errors=[EntityError("subject a\0b", "http_500", "broken\0 inside")])
+    run(probe)
+    assert probe.fresh().entity_errors[0]["entity"] == "subject ab"
+
+
 def test_entity_errors_make_a_run_partial_and_keep_the_time_they_began(probe: Probe) -> None:
     refused = EntityError("group:risk", "not_allowed", "Not allowed.")
     probe.answer = lambda poll: Outcome(errors=[refused])
