@@ -22,6 +22,7 @@ from clusters.selectors.rejection_owners import owners_on
 from clusters.services.schedule import sources_ensure
 from clusters.services.schema_offers import offer_keep
 from clusters.sources import Outcome, Poll, RunDropped
+from ops_portal.lib.database import connection_release
 from ops_portal.lib.resilience import Deadline, DeadlinePassed
 
 TABLE = SchemaRegistry._meta.db_table
@@ -110,7 +111,7 @@ def registry_set(
         registry.subjects.update(gone_at=Now())
     audit_record(
         action="clusters.registry_set",
-        entity=_entity(cluster),
+        entity=registry_entity(cluster),
         before=_shown(before) if before else None,
         after=_shown(registry),
         acting_user=acting_user,
@@ -131,7 +132,7 @@ def registry_remove(*, cluster: Cluster, acting_user: User | None) -> None:
         return
     audit_record(
         action="clusters.registry_removed",
-        entity=_entity(cluster),
+        entity=registry_entity(cluster),
         before=_shown(registry),
         after=None,
         acting_user=acting_user,
@@ -247,6 +248,7 @@ def schema_check(
     if not schema.strip():
         raise ValidationError({"schema": ["The schema is empty."]})
     registry = registry_connect(row, Deadline.after(CHECK_SECONDS))
+    connection_release()
     try:
         registry.subjects()  # finds the address under which subjects are
         latest = registry.latest(subject)
@@ -326,7 +328,8 @@ def _server(url: str) -> tuple[str, str, int]:
     return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def _entity(cluster: Cluster) -> str:
+def registry_entity(cluster: Cluster) -> str:
+    """What the registry is called in the audit trail."""
     return f"schema registry of {cluster.name}"
 
 

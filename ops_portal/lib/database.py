@@ -16,6 +16,15 @@ def database_clock() -> Clock:
         return Clock(anchor=cursor.fetchone()[0])
 
 
+def connection_release() -> None:
+    """Give the thread's connection back before waiting for somebody else; the next query takes another.
+
+    Within a transaction it stays.
+    """
+    if not connection.in_atomic_block:
+        connection.close()
+
+
 @contextmanager
 def session_lock(name: str, number: int) -> Iterator[bool]:
     """Try to lock (`name`, `number`) for the block; yields whether it worked.

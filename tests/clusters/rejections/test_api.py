@@ -4,8 +4,10 @@ import base64
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
+from clusters.gateways.registry import Registry, RegistryFailed
 from clusters.models import Cluster, Rejection, SchemaOffer, SchemaSubject
 from clusters.rejections.types import Kind, Rejected
 from clusters.secrets import unseal_all
@@ -154,6 +156,23 @@ def test_the_owner_of_a_subject_does_not_learn_who_else_tried(north: Cluster, fi
     assert [row.host for row in subject_rejections(viewer, subject)] == ["host-of-North"]
     assert [offer.schema for offer in subject_offers(viewer, subject)] == ['{"doc": "Northgate Capital"}']
     assert len(subject_rejections(make_user("sre"), subject)) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_slow_registry_keeps_no_connection_from_others(
+    call_as: Any, north: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each process has a dozen: a few people who wait for their check would stop every page."""
+    held: list[bool] = []
+
+    def subjects(self: Registry) -> list[str]:
+        held.append(connection.connection is not None)
+        raise RegistryFailed("timeout", "It did not answer.")
+
+    monkeypatch.setattr(Registry, "subjects", subjects)
+    registry_set(cluster=north, url="http://registry.example:8081", acting_user=None)
+    answer = send(call_as("sre"), "/api/v1/schemas/orders-value/check", {"schema": "{}"})
+    assert (answer.status_code, held) == (503, [False])
 
 
 def test_the_table_asks_the_database_no_more_for_more_lines(
