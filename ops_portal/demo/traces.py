@@ -1,6 +1,6 @@
 """Records what the demo's groups do as labelled traces for the verdict tests (format: tests/lag/corpus.py).
 
-The label is what was done to a group, never what the portal said about it. A round lasts 13 minutes: all groups left to
+The label is what was done to a group, never what the portal said about it. A round lasts 14 minutes: all groups left to
 their habits, two sets of scenarios, and what follows when they end.
 """
 
@@ -18,7 +18,7 @@ from ops_portal.demo.topology import GROUPS, GroupSpec, Habit, group, topic
 from ops_portal.lib.resilience import Deadline, DeadlinePassed
 
 PERIOD_SECONDS = 5.0
-ROUND_SECONDS = 790
+ROUND_SECONDS = 830
 _MOST_PARTITIONS = 6  # of a topic: every partition of a group is in the same situation, and files stay small
 _OK = Verdict.OK.value
 _HABITUAL = {
@@ -69,34 +69,34 @@ def plan() -> tuple[list[Action], list[Cut]]:
         Action(175, "slow", "northgate-trade-blotter", {"pace": 0.0}),
         Action(180, "rewind", "harbourline-reporting", {"records": 500}),
         Action(350, "slow", "stonebridge-signals", {"pace": 2.0}),
-        Action(415, "restore"),
-        Action(615, "slow", "stonebridge-signals", {"pace": 0.0}),
-        Action(615, "slow", "risk-engine", {"pace": 0.3}),
-        Action(615, "slow", "northgate-positions", {"pace": 0.3}),
-        Action(615, "slow", "compliance-audit", {"pace": 0.0}),
-        Action(615, "crash", "settlement-ledger"),
-        Action(615, "crash", "brightwater-backfill"),
-        Action(615, "crash", "northgate-trade-blotter"),
-        Action(620, "rewind", "harbourline-archive", {"records": 300}),
+        Action(455, "restore"),
+        Action(655, "slow", "stonebridge-signals", {"pace": 0.0}),
+        Action(655, "slow", "risk-engine", {"pace": 0.3}),
+        Action(655, "slow", "northgate-positions", {"pace": 0.3}),
+        Action(655, "slow", "compliance-audit", {"pace": 0.0}),
+        Action(655, "crash", "settlement-ledger"),
+        Action(655, "crash", "brightwater-backfill"),
+        Action(655, "crash", "northgate-trade-blotter"),
+        Action(660, "rewind", "harbourline-archive", {"records": 300}),
         Action(ROUND_SECONDS, "restore"),
     ]
     cuts = [
         Cut("risk-engine", "one of three members crashes", 150, 345, _OK),
         Cut("northgate-positions", "the only member crashes", 150, 345, stopped, (behind,)),
         Cut("stonebridge-signals", "slowed down", 150, 345, behind),
-        Cut("stonebridge-signals", "slowed down, then faster than production", 150, 410, caught, (behind,)),
+        Cut("stonebridge-signals", "slowed down, then faster than production", 150, 450, caught, (behind,)),
         Cut("northgate-trade-blotter", "members alive, nothing read", 150, 345, stalled, (behind,)),
         Cut("harbourline-reporting", "rewound while falling behind", 150, 345, rewound, (behind, caught), "any"),
-        Cut("stonebridge-signals", "members alive, nothing read", 590, 785, stalled, (behind,)),
-        Cut("risk-engine", "slowed down", 590, 785, behind),
-        Cut("northgate-positions", "slowed down", 590, 785, behind),
-        Cut("compliance-audit", "members alive, nothing read", 590, 785, stalled, (behind,)),
-        Cut("settlement-ledger", "the only member crashes", 590, 785, stopped, (behind,)),
-        Cut("brightwater-backfill", "the only member crashes", 590, 785, stopped, (behind, caught)),
-        Cut("northgate-trade-blotter", "one of two members crashes", 590, 785, _OK),
-        Cut("harbourline-archive", "rewound without members", 590, 785, rewound, (stopped,), "any"),
+        Cut("stonebridge-signals", "members alive, nothing read", 630, 825, stalled, (behind,)),
+        Cut("risk-engine", "slowed down", 630, 825, behind),
+        Cut("northgate-positions", "slowed down", 630, 825, behind),
+        Cut("compliance-audit", "members alive, nothing read", 630, 825, stalled, (behind,)),
+        Cut("settlement-ledger", "the only member crashes", 630, 825, stopped, (behind,)),
+        Cut("brightwater-backfill", "the only member crashes", 630, 825, stopped, (behind, caught)),
+        Cut("northgate-trade-blotter", "one of two members crashes", 630, 825, _OK),
+        Cut("harbourline-archive", "rewound without members", 630, 825, rewound, (stopped,), "any"),
     ]
-    for begin, end in ((0, 172), (440, 612)):
+    for begin, end in ((0, 172), (480, 652)):
         for spec in GROUPS:
             if spec.habit not in _NOT_RECORDED:
                 expected = _HABITUAL.get(spec.habit, _OK)
@@ -198,7 +198,7 @@ def _write(directory: Path, cut: Cut, number: int, begin: float, readings: list[
     if spec is None or len(inside) < (cut.end - cut.begin) / PERIOD_SECONDS * 0.8:
         return 0  # the cluster was not readable for too long
     slug = cut.scenario.replace(",", "").replace(" ", "-").replace("_", "-")
-    name = f"{cut.group}-{slug}-{number}{'b' if cut.begin == 440 else ''}"
+    name = f"{cut.group}-{slug}-{number}{'b' if cut.begin == 480 else ''}"
     hints = {key: value for key, value in asdict(spec.hints).items() if value is not None} if spec.hints else {}
     settings = {"period": PERIOD_SECONDS} | {
         key.replace("commit_interval_seconds", "commit_interval"): value for key, value in hints.items()
