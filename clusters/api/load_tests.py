@@ -85,7 +85,7 @@ class LoadTestItem(Contract):
     brought_by: str
     via: Via
     created_at: datetime
-    step: str | None = Field(description="The file that is being read.")
+    step: str | None = Field(description="The file that is being read, or was when the reading ended early.")
     bytes_read: int
     bytes_total: int
     started_at: datetime | None = Field(description="Of the run, as its files tell.")
@@ -255,7 +255,7 @@ def item_json(row: LoadTest) -> dict[str, Any]:
         "brought_by": row.brought_by_name,
         "via": row.via,
         "created_at": row.created_at,
-        "step": row.step or None,
+        "step": None if row.status == Status.DONE else row.step or None,
         "bytes_read": row.bytes_read,
         "bytes_total": row.bytes_total,
         "started_at": row.run_started_at,

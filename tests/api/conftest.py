@@ -1,6 +1,7 @@
 """What API tests need: a caller per role, and a limiter that other tests have not used up."""
 
 from collections.abc import Callable, Collection
+from typing import Any
 
 import pytest
 import redis
@@ -10,6 +11,7 @@ from accounts import services
 from accounts.models import Client as Firm
 from accounts.models import User
 from tests.accounts.factories import make_user
+from tests.api.site import Site
 
 Caller = Callable[..., Client]
 
@@ -24,3 +26,22 @@ def call_as(db: None, valkey: redis.Redis) -> Caller:
         return Client(headers={"Authorization": f"Bearer {text}"}, raise_request_exception=False)
 
     return make
+
+
+@pytest.fixture
+def site(db: None, valkey: redis.Redis) -> Site:
+    """A portal in use."""
+    return Site()
+
+
+@pytest.fixture
+def get(site: Site) -> Any:
+    """`get(path, role="sre")` -> the JSON of an answer with that status, 200 unless said otherwise."""
+    texts = {role: services.token_create(user=user, acting_user=user)[1] for role, user in site.users.items()}
+
+    def fetch(path: str, role: str = "sre", status: int = 200) -> Any:
+        answer = Client(headers={"Authorization": f"Bearer {texts[role]}"}).get(path)
+        assert answer.status_code == status, answer.content
+        return answer.json()
+
+    return fetch

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.api.contract import Null
-from tests.api.test_contract import get, problems, site  # noqa: F401 - fixtures
+from tests.api.test_contract import problems
 
 pytestmark = pytest.mark.django_db
 
@@ -19,7 +19,7 @@ SIGNAL = {
 HEALTH = {"verdict": STATES, "reasons": list, "signals": [SIGNAL]}
 
 
-def test_health_has_the_fields_of_the_contract(get: Any) -> None:  # noqa: F811
+def test_health_has_the_fields_of_the_contract(get: Any) -> None:
     body = get("/api/v1/clusters/north/health")
 
     assert not list(problems(body, HEALTH, "health"))
@@ -28,13 +28,13 @@ def test_health_has_the_fields_of_the_contract(get: Any) -> None:  # noqa: F811
     assert len(body["signals"]) >= 32
 
 
-def test_health_is_filtered_by_state(get: Any) -> None:  # noqa: F811
+def test_health_is_filtered_by_state(get: Any) -> None:
     found = get("/api/v1/clusters/north/health?state=unknown")["signals"]
 
     assert {row["state"] for row in found} == {"unknown"}
 
 
-def test_brokers_events_and_targets_are_pages(get: Any) -> None:  # noqa: F811
+def test_brokers_events_and_targets_are_pages(get: Any) -> None:
     for path in ("brokers", "events", "platform-slos"):
         body = get(f"/api/v1/clusters/north/{path}")
         assert set(body) == {"items", "next_cursor", "total"}
@@ -42,7 +42,7 @@ def test_brokers_events_and_targets_are_pages(get: Any) -> None:  # noqa: F811
     assert [row["id"] for row in get("/api/v1/clusters/north/brokers?sort=-id")["items"]] == [3, 2, 1]
 
 
-def test_a_topic_shows_its_partitions(get: Any) -> None:  # noqa: F811
+def test_a_topic_shows_its_partitions(get: Any) -> None:
     body = get("/api/v1/clusters/north/topics/ng-orders")
 
     assert body["topic"] == "ng-orders"
@@ -50,7 +50,7 @@ def test_a_topic_shows_its_partitions(get: Any) -> None:  # noqa: F811
     assert body["settings"]["retention.ms"] == "604800000"
 
 
-def test_a_signals_history_keeps_to_a_thousand_points(get: Any) -> None:  # noqa: F811
+def test_a_signals_history_keeps_to_a_thousand_points(get: Any) -> None:
     body = get("/api/v1/clusters/north/health/brokers_down/history?from=-7d&step=1")
 
     assert body["columns"] == ["at", "value", "state"]
@@ -58,7 +58,7 @@ def test_a_signals_history_keeps_to_a_thousand_points(get: Any) -> None:  # noqa
     assert sum(point[1] is not None for point in body["points"]) == 1
 
 
-def test_the_live_view_shows_verdict_and_signals(get: Any) -> None:  # noqa: F811
+def test_the_live_view_shows_verdict_and_signals(get: Any) -> None:
     body = get("/api/v1/views/clusters.health?cluster=north")
     keys = {row[0] for row in body["rows"]}
 
