@@ -21,7 +21,7 @@ from clusters.forms import ClusterForm, NewClusterForm, SourceForm, initial_of
 from clusters.gateways.kafka_probe import ConnectionTest
 from clusters.models import Cluster
 from clusters.selectors.schemas import registry_of
-from clusters.services.schemas import RegistryTest, registry_remove, registry_set, registry_test
+from clusters.services.schemas import RegistryTest, registry_entity, registry_remove, registry_set, registry_test
 
 # What the pressed button asks for: only test, save if the cluster answers, save all the same.
 TEST, SAVE, FORCE = "test", "save", "force"
@@ -169,7 +169,9 @@ def _around(request: ApiRequest, cluster: Cluster) -> dict[str, Any]:
         ],
         "sources": selectors.sources(request.user, cluster.name),
         "confirm": ConfirmForm(cluster.name),
-        "entries": audit_entries(entity=f"cluster {cluster.name}")[:20],
+        "entries": audit_entries(q=cluster.name).filter(
+            entity__in=[f"cluster {cluster.name}", registry_entity(cluster)]
+        )[:20],
     }
 
 

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from clusters import properties
 from clusters.models import Cluster, SchemaRegistry
 from clusters.properties import Properties, PropertiesRefused
-from clusters.services import Filters
+from clusters.services import Filters, cluster_secrets
 from clusters.services.schemas import RegistrySettings, registry_settings
 
 _LINES = forms.Textarea(attrs={"rows": 3, "spellcheck": "false"})
@@ -79,11 +79,24 @@ class ClusterForm(forms.Form):
         data["registry"] = self._registry(data)
         try:
             pairs = properties.parse_file(data.get("plain", "")) | properties.parse_file(data.get("secret", ""))
-            data["properties"] = properties.check(pairs)
+            data["properties"] = self._checked(pairs, keep=not data.get("forget_secrets", False))
         except PropertiesRefused as refused:
             for name, text in refused.fields.items():
                 self.add_error("secret" if name in properties.SECRET else "plain", f"{name}: {text}")
         return data
+
+    def _checked(self, pairs: Mapping[str, str], *, keep: bool) -> Properties:
+        """The properties; a secret that they need and nobody typed is the stored one. Raises PropertiesRefused."""
+        try:
+            return properties.check(pairs)
+        except PropertiesRefused as refused:
+            stored = cluster_secrets(cluster=self.cluster) if self.cluster is not None and keep else {}
+            gaps = {name: stored[name] for name in refused.fields if name in stored and name not in pairs}
+            if not gaps:
+                raise
+            if "ssl.key.pem" in gaps and "ssl.key.password" in stored:
+                gaps["ssl.key.password"] = stored["ssl.key.password"]
+            return properties.check({**gaps, **pairs})
 
     def settings(self) -> dict[str, Any]:
         """What the services take."""

@@ -93,7 +93,7 @@ def _schema(rejected: Rejected) -> str:
     if not rejected.subject:
         return "Send records that follow the schema the topic's subject holds."
     return (
-        f"Make the change compatible and try it first: manage.py check_schema {shlex.quote(rejected.subject)} FILE names "
+        f"Make the change compatible and try it first: `manage.py check_schema {shlex.quote(rejected.subject)} FILE` names "
         "the field that breaks it."
     )
 

@@ -1,5 +1,6 @@
 """Adding, changing, testing and removing clusters, each with its audit row. Secrets are sealed and never in audit or log."""
 
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from clusters.services.schedule import sources_ensure
 from ops_portal.lib.database import database_clock
 from ops_portal.lib.live import publish
 
+logger = logging.getLogger(__name__)
 TABLE = Cluster._meta.db_table
 _GLOB_LIMIT = 260
 
@@ -192,11 +194,20 @@ def cluster_connection_test(*, cluster: Cluster, seconds: float = 12.0) -> Conne
     return probe_connection(cluster.bootstrap, properties, clock=database_clock(), seconds=seconds)
 
 
+def cluster_secrets(*, cluster: Cluster) -> dict[str, str]:
+    """The stored secrets, for forms that never show them; those that do not open are as if they were not stored."""
+    try:
+        return secrets.unseal_all(cluster.secrets, table=TABLE, pk=cluster.pk)
+    except secrets.SecretUnreadable:
+        logger.exception("cluster.secrets_unreadable %s", cluster.name)
+        return {}
+
+
 def changed_connection_test(
     *, cluster: Cluster, bootstrap: str, properties: Properties, keep_secrets: bool, seconds: float = 12.0
 ) -> ConnectionTest:
     """Does a cluster answer under settings that are not stored yet? With `keep_secrets` stored ones fill the gaps."""
-    kept = secrets.unseal_all(cluster.secrets, table=TABLE, pk=cluster.pk) if keep_secrets else {}
+    kept = cluster_secrets(cluster=cluster) if keep_secrets else {}
     whole = Properties(properties.plain, {**kept, **properties.secret})
     return connection_test(bootstrap=bootstrap, properties=whole, seconds=seconds)
 

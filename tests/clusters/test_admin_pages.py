@@ -104,6 +104,21 @@ def test_a_change_keeps_stored_secrets_unless_told_to_forget_them(admin: Client,
     assert Cluster.objects.get().secrets == {}
 
 
+def test_what_needs_a_secret_is_changed_without_typing_it_again(admin: Client, outcome: dict[str, Any]) -> None:
+    plain = "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.username=portal"
+    form = FORM | {"do": "save", "plain": plain}
+    admin.post(reverse("clusters:cluster-add"), form | {"secret": f"sasl.password={SECRET}"})
+    address = reverse("clusters:cluster-detail", args=["north"])
+
+    assert admin.post(address, form | {"bootstrap": "kafka-9:9092"}).status_code == 302
+    assert outcome["asked"][-1][1]["sasl.password"] == SECRET
+    assert list(Cluster.objects.get().secrets) == ["sasl.password"]
+
+    refused = admin.post(address, form | {"forget_secrets": "on"})
+    assert refused.status_code == 422
+    assert "SASL_PLAINTEXT needs a password." in refused.content.decode()
+
+
 @pytest.mark.parametrize(
     ("form", "says"),
     [

@@ -101,6 +101,7 @@ def test_one_that_answers_is_kept_with_its_cluster(admin: Client, registry: Fake
     page = admin.get(settings_page()).content.decode()
     assert registry.url in page
     assert "password at the registry" in page
+    assert "clusters.registry_set" in page
     everything = page + str(list(SchemaRegistry.objects.values())) + str(list(AuditEntry.objects.values()))
     assert PASSWORD not in everything
 
