@@ -26,8 +26,10 @@ from lag.compute import (
     LagSettings,
     LookUps,
     assess_group,
+    reasons,
     seconds_at,
 )
+from lag.compute.types import INPUT_NAMES
 from lag.verdicts import Method, Verdict
 from tests.lag.timeline import EPOCH, Timeline, bursts, poisson
 
@@ -244,3 +246,7 @@ def test_a_lower_bound_of_nothing_is_unknown_not_zero() -> None:
     assert seconds_at(None, Method.CAUGHT_UP, 103.0) == 0.0
     assert seconds_at(None, None, 103.0) is None
     assert seconds_at(110.0, Method.KNOTS, 103.0) == 0.0
+
+
+def test_every_rule_names_what_it_looked_at_and_has_a_sentence() -> None:
+    assert INPUT_NAMES.keys() - {""} == reasons._RULES.keys()
