@@ -39,11 +39,12 @@ class World:
     def minutes(self, days: int) -> None:
         """A value for every minute of the last days, the highest of each hour 100 ms."""
         create_partitions(MINUTES, ahead=0, behind=days)
+        start = self.now.replace(minute=0, second=0, microsecond=0) - days * DAY
         with connection.cursor() as cursor:
             cursor.execute(
                 "INSERT INTO clusters_healthminute SELECT %s, %s, at, 1, 1 + extract(minute FROM at) * 99 / 59, 1, 0"
-                " FROM generate_series(date_trunc('hour', %s::timestamptz) - %s, %s, '1 minute') AS at",
-                [self.cluster.pk, LATENCY, self.now, timedelta(days=days), self.now],
+                " FROM generate_series(%s::timestamptz, %s, '1 minute') AS at",
+                [self.cluster.pk, LATENCY, start, self.now],
             )
 
     def history(self, ago: timedelta, until: timedelta = timedelta(), **options: Any) -> SignalHistory:
