@@ -17,6 +17,7 @@ from clusters.load_tests.files import (
     read_series,
     read_traces,
 )
+from clusters.load_tests.histogram import Histogram
 from clusters.load_tests.summary import LARGEST_SUMMARY, Metric, Summary, UnreadableSummary, read_summary
 from clusters.load_tests.thresholds import BadThreshold, Threshold, key, parse
 from clusters.load_tests.timeline import Timeline
@@ -158,7 +159,7 @@ def _join(
     run.metrics = {**measured, **stated} if cut else {**stated, **measured}
     for name, metric in measured.items():
         if name in stated and not cut:
-            run.contradictions.extend(_contradictions(stated[name], metric))
+            run.contradictions.extend(_contradictions(stated[name], metric, timelines[name].whole))
     partial = measured.keys() - stated.keys() if cut else set()
     run.judged = _once(judge(thresholds, run.metrics, summary.stated if summary else {}, partial))
     run.latency_metric = next((name for name in LATENCY_METRICS if name in run.metrics), None)
@@ -195,16 +196,27 @@ def _measured(
     return Metric(name, kind, unit, values, source)
 
 
-def _contradictions(stated: Metric, measured: Metric) -> list[dict[str, Any]]:
+def _contradictions(stated: Metric, measured: Metric, whole: Histogram) -> list[dict[str, Any]]:
     compared = [
         name for name in stated.values if name.startswith("p(") or name in ("avg", "med", "max", "count", "rate")
     ]
     return [
         {"metric": stated.name, "aggregate": name, "stated": stated.values[name], "measured": measured.values[name]}
         for name in compared
-        if name in measured.values
-        and abs(stated.values[name] - measured.values[name]) > TOLERANCE * max(abs(measured.values[name]), 1e-9)
+        if name in measured.values and not _borne_out(name, stated.values[name], measured.values[name], whole)
     ]
+
+
+def _borne_out(aggregate: str, stated: float, measured: float, whole: Histogram) -> bool:
+    """Whether a stated figure is about the measured one. A percentile may be that of the sample before or behind: ranks are
+    counted in more than one way, and in a gap between two samples the ways lie far apart."""
+    low = high = measured
+    percent = 50.0 if aggregate == "med" else float(aggregate[2:-1]) if aggregate.startswith("p(") else None
+    if percent is not None and whole.count:
+        step = 100.0 / whole.count
+        low = whole.percentile(max(0.0, percent - step)) or 0.0
+        high = whole.percentile(min(100.0, percent + step)) or 0.0
+    return low - TOLERANCE * max(abs(low), 1e-9) <= stated <= high + TOLERANCE * max(abs(high), 1e-9)
 
 
 def _wanted(thresholds: Iterable[Threshold]) -> set[str]:

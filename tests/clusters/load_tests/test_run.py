@@ -254,6 +254,20 @@ def test_a_stated_rate_that_the_samples_do_not_bear_out_is_a_contradiction(tmp_p
     assert {(row["aggregate"], row["stated"]) for row in run.contradictions} == {("count", 100_000), ("rate", 10_000)}
 
 
+def test_a_percentile_of_the_neighbouring_sample_is_no_contradiction(tmp_path: Path) -> None:
+    (tmp_path / "traces.csv").write_text(
+        "timestamp,latency_ms\n" + f"{START},1\n" * 90 + f"{START + 1},100\n" * 9 + f"{START + 1},300\n"
+    )
+
+    def stated(p90: float) -> list[str]:
+        trend = {"type": "trend", "contains": "time", "values": {"p(90)": p90, "max": 300}}
+        (tmp_path / "summary.json").write_text(json.dumps({"metrics": {"produce_latency": trend}}))
+        return [row["aggregate"] for row in read(tmp_path).contradictions]
+
+    assert stated(1.0) == stated(100.0) == stated(42.0) == []
+    assert stated(0.5) == stated(120.0) == ["p(90)"]
+
+
 def test_thresholds_of_the_summary_are_judged_though_nobody_asked(tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_bytes(handle_summary(12.0, ok=True))
     traces(tmp_path, [4.0] * 100)
