@@ -61,7 +61,8 @@ def _operation(path: str, method: str, found: dict[str, Any]) -> Operation:
         )
         for item in found.get("parameters", [])
     ]
-    well = next((answer for status, answer in found["responses"].items() if status.startswith("2")), {})
+    answers: dict[str, dict[str, Any]] = found["responses"]
+    well = next((answer for status, answer in answers.items() if status.startswith("2")), {})
     content = well.get("content", {})
     answer = next((_type(body.get("schema", {})) or kind for kind, body in content.items()), "")
     return Operation(
