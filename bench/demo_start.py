@@ -1,5 +1,6 @@
 """`make demo` from warm package caches until the board is true, on data of its own: `python -m bench.demo_start`."""
 
+import contextlib
 import json
 import os
 import re
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.report import goal, note, row
+from ops_portal.demo.monitoring import AgentUnavailable, agent_jar
+from ops_portal.demo.registry import RegistryUnavailable, fetch
 from ops_portal.lib import embedded, portal
 from ops_portal.lib.kafka_runner import free_ports, kafka_home
 from ops_portal.lib.processes import end_all, spawn, wait_until
@@ -62,12 +65,21 @@ def measure() -> dict[str, Any]:
 
 
 def _warm(own_var: Path, var: Path) -> None:
-    """Kafka's jars as an earlier run has left them; the class archive is made for where they lie."""
+    """What is fetched, as an earlier run has left it: the jars of Kafka and of the JMX exporter, and the registry.
+
+    The class archive is made for where the jars lie.
+    """
     home = kafka_home(own_var, note)
     base = var / "kafka"
     base.mkdir(parents=True)
     shutil.copytree(home.libs, base / home.libs.name, copy_function=_link)
-    kafka_home(var, note)
+    home = kafka_home(var, note)
+    with contextlib.suppress(AgentUnavailable):
+        agent = agent_jar(own_var, java=home.java, say=note)
+        _link(str(agent), str(base / agent.name))
+    with contextlib.suppress(RegistryUnavailable):
+        registry = fetch(own_var).home
+        shutil.copytree(registry, var / registry.relative_to(own_var), copy_function=_link)
 
 
 def _link(source: str, target: str) -> None:

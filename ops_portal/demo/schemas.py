@@ -64,6 +64,13 @@ def register(url: str, steering: Steered, *, every_seconds: float = INCOMPATIBLE
         rest(every_seconds, steering)
 
 
+def answers(url: str) -> bool:
+    """Whether the registry takes requests."""
+    with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
+        return call(url, "GET", "/subjects", agent="ops-portal-demo").status == 200
+    return False
+
+
 def offer(url: str, subject: str, schema: str, *, agent: str) -> Answer:
     """Register a version of a subject. OSError and HTTPException when the registry does not answer."""
     return call(url, "POST", f"/subjects/{quote(subject, safe='')}/versions", {"schema": schema}, agent=agent)

@@ -21,7 +21,7 @@ from ops_portal.demo.access import Doors
 from ops_portal.demo.facts import Facts
 from ops_portal.demo.principals import PORTAL
 from ops_portal.demo.rest_tier import QUERIES
-from ops_portal.demo.seed_security import seed_security
+from ops_portal.demo.seed_security import seed_registry, seed_security
 from ops_portal.demo.topology import CANARY, CLIENTS, CLUSTER, GROUPS, Habit
 
 _MANAGED = ("northgate", "harbourline", "meridianvale")  # clients of the demo's account manager
@@ -32,7 +32,7 @@ _MUTED_DAYS = 7
 def seed(facts: Facts) -> dict[Role, User]:
     """Bring the portal's data to the demo's; what is there already stays. The demo users by role."""
     clients, users = seed_people()
-    seed_platform(facts, clients, users)
+    seed_registry(seed_platform(facts, clients, users), users[Role.SRE], facts)
     return users
 
 
@@ -48,13 +48,14 @@ def seed_people() -> tuple[dict[str, Client], dict[Role, User]]:
     return clients, {Role(user.role): user for user in found}
 
 
-def seed_platform(facts: Facts, clients: dict[str, Client], users: dict[Role, User]) -> None:
-    """The cluster, from when on it is polled, and all that is told of it."""
+def seed_platform(facts: Facts, clients: dict[str, Client], users: dict[Role, User]) -> Cluster:
+    """The cluster, from when on it is polled, and all that is told of it but its schema registry."""
     cluster = _cluster(users[Role.ADMIN], facts)
     _health(cluster, users[Role.SRE])
     _group_settings(cluster, users[Role.SRE])
     _promises(cluster, users[Role.SRE], clients)
     seed_security(cluster, users[Role.SRE], facts)
+    return cluster
 
 
 def _client(key: str, name: str) -> Client:

@@ -26,13 +26,17 @@ _BALANCER = "stream.kafka.example"
 
 def seed_security(cluster: Cluster, sre: User, facts: Facts) -> None:
     """Safe to repeat; what is there already stays."""
+    _keys(cluster, sre)
+    _certificate_elsewhere(cluster, sre)
+    _shipper_token(facts, sre)
+
+
+def seed_registry(cluster: Cluster, sre: User, facts: Facts) -> None:
+    """The schema registry, from when on it is polled. Safe to repeat."""
     known = SchemaRegistry.objects.filter(cluster=cluster).values_list("url", flat=True).first()
     url = f"{facts.registry_url}{schemas.API}"
     if facts.registry_url and known != url:
         registry_set(cluster=cluster, url=url, acting_user=sre)
-    _keys(cluster, sre)
-    _certificate_elsewhere(cluster, sre)
-    _shipper_token(facts, sre)
 
 
 def _keys(cluster: Cluster, sre: User) -> None:

@@ -72,6 +72,9 @@ class Command(BaseCommand):
         traces.add_argument("directory", type=Path)
         traces.add_argument("--minutes", type=float, default=15)
         actions.add_parser("prepare", help="(part of the start) tell the portal of the demo, wait for a true board")
+        actions.add_parser(
+            "introduce", help="(part of the start) tell the portal of the schema registry once it answers"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         action = (options["action"] or "start").replace("-", "_")
@@ -96,6 +99,17 @@ class Command(BaseCommand):
         seed.seed_platform(facts.load(var), clients, users)
         self.stdout.write("The portal knows the demo's clients, users, cluster and promises.")
         truth.await_truth(users[Role.SRE], seconds=_WAIT_SECONDS, say=self.stdout.write)
+
+    def do_introduce(self, options: dict[str, Any]) -> None:
+        from accounts.models import User
+        from accounts.roles import Role
+        from clusters.models import Cluster
+        from ops_portal.demo import schemas, seed_security
+
+        known = facts.load(settings.PORTAL_VAR)
+        wait_until(lambda: schemas.answers(known.registry_url), seconds=_WAIT_SECONDS, step_seconds=0.5)
+        cluster = Cluster.objects.get(name=CLUSTER, removed_at__isnull=True)
+        seed_security.seed_registry(cluster, User.objects.get(username=Role.SRE.value), known)
 
     def do_record_traces(self, options: dict[str, Any]) -> None:
         from accounts.policies import Scope, Sight
