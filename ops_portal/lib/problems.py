@@ -103,7 +103,8 @@ def of_exception(error: BaseException | None) -> Problem:
     if isinstance(error, RequestDataTooBig):
         return Problem("body_too_large")
     if isinstance(error, IntegrityError) and isinstance(error.__cause__, UniqueViolation):
-        return Problem("conflict", retry_after=RETRY_SECONDS)  # somebody was faster; the database's text may name others
+        # Somebody was faster; the database's text may name others.
+        return Problem("conflict", retry_after=RETRY_SECONDS)
     if isinstance(error, (OperationalError, InterfaceError, PoolTimeout)):
         return Problem("unavailable", retry_after=RETRY_SECONDS)
     return Problem("internal_error")
