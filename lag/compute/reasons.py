@@ -74,6 +74,8 @@ def _behind(group: str, where: str, inputs: Inputs) -> str:
 
 
 def _change(inputs: Inputs) -> str:
+    if not inputs["over_seconds"]:
+        return "with nothing earlier to compare"
     over = duration(inputs["over_seconds"])
     if "change_records" in inputs:
         change = inputs["change_records"]
