@@ -157,7 +157,7 @@ for (const button of document.querySelectorAll("[data-palette-open]")) button.ad
 for (const dialog of [palette, keys]) dialog?.addEventListener("click", (event) => event.target === dialog && dialog.close());
 
 // --- Keyboard ----------------------------------------------------------------------------------------------
-let afterG = 0;
+let afterG = -Infinity;
 
 function goTo(/** @type {string} */ letter) {
   const entry = [...document.querySelectorAll("a.rail__item[data-go]")].find((link) => /** @type {HTMLElement} */ (link).dataset.go === letter);
@@ -172,7 +172,7 @@ document.addEventListener("keydown", (event) => {
   const target = /** @type {HTMLElement} */ (event.target);
   if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, textarea, select, dialog[open], [contenteditable]")) return;
   if (event.timeStamp - afterG < 1200) {
-    afterG = 0;
+    afterG = -Infinity;
     if (goTo(event.key)) return event.preventDefault();
   }
   if (event.key === "g") afterG = event.timeStamp;
