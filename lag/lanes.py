@@ -9,7 +9,7 @@ Place = Callable[[float], float]  # epoch seconds -> x
 WIDTH = 900.0
 LABEL = 190.0  # left of the time axis
 ROW = 16.0
-TOP = 34.0
+TOP = 47.0  # two lines of labels above the first lane: times that follow at once would be written over each other
 MOST_ROWS = 24
 STOOD_SECONDS = 60.0  # a last commit that was older than this at the loss stands at the edge
 

@@ -23,8 +23,8 @@ _CALL_SECONDS = 20
 _HISTORY_SECONDS = 90
 # Every batch costs three brokers a request. A batch is read in one piece: what slow readers are at must come in small ones, as
 # live traffic makes them, else they sit on one for minutes.
-_COARSE_RECORDS, _FINE_RECORDS = 250, 50
-_FINE_SECONDS = 200
+_COARSE_RECORDS, _FINE_RECORDS = 250, 25
+_FINE_HABITS = {Habit.SLOW, Habit.CATCHING_UP}
 _CALENDAR_RECORDS = 40
 
 Record = tuple[str, bytes, bytes, float]  # topic, key, value, time
@@ -97,15 +97,10 @@ def _create(admin: AdminClient, specs: Iterable[TopicSpec]) -> None:
 def _write_history(bootstrap: str, specs: Iterable[TopicSpec], mean_rate: float) -> None:
     """Records with times in the past, so that a backlog has an age from the first minute."""
     due = [record for spec in specs for record in _history(spec, mean_rate)]
-    recent = time.time() - _FINE_SECONDS
-    slowly = {spec.topic for spec in GROUPS if spec.habit is Habit.SLOW}
-    batches: dict[int, list[Record]] = {
-        _COARSE_RECORDS: [],
-        _FINE_RECORDS: [],
-    }  # sent in this order: the older ones first
+    slowly = {spec.topic for spec in GROUPS if spec.habit in _FINE_HABITS}
+    batches: dict[int, list[Record]] = {_COARSE_RECORDS: [], _FINE_RECORDS: []}
     for record in due:
-        fine = record[0] in slowly and record[3] >= recent
-        batches[_FINE_RECORDS if fine else _COARSE_RECORDS].append(record)
+        batches[_FINE_RECORDS if record[0] in slowly else _COARSE_RECORDS].append(record)
     until = time.monotonic() + _HISTORY_SECONDS
     for size, records in batches.items():
         producer = Producer(producer_config(bootstrap, "demo-history") | {"batch.num.messages": size})
