@@ -33,13 +33,13 @@ def outcome(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the connection test says (`result`), and what it was asked (`asked`)."""
     told: dict[str, Any] = {"result": ANSWERS, "asked": []}
 
-    def test(*, bootstrap: str, properties: Properties, seconds: float = 12.0) -> ConnectionTest:
+    def answer(*, bootstrap: str, properties: Properties, seconds: float = 12.0) -> ConnectionTest:
         told["asked"].append((bootstrap, properties.all))
         result: ConnectionTest = told["result"]
         return result
 
-    monkeypatch.setattr(services, "connection_test", test)
-    monkeypatch.setattr(services.clusters, "connection_test", test)
+    monkeypatch.setattr(services, "connection_test", answer)
+    monkeypatch.setattr(services.clusters, "connection_test", answer)
     return told
 
 
