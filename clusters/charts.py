@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from clusters.health.states import Health
-from clusters.selectors.health_history import SignalHistory
+from clusters.selectors.health.history import SignalHistory
 from clusters.signals import Bad, Signal
 
 _WASH = {

@@ -11,10 +11,10 @@ from accounts.roles import Right
 from clusters.health.states import Health, HealthEventKind, Scope, Source
 from clusters.models import Cluster, HealthEvent
 from clusters.selectors import health as selectors
-from clusters.selectors import health_history
 from clusters.selectors import platform_slos as platform
 from clusters.selectors.health import BrokerRow, HealthView, SignalRow
-from clusters.selectors.health_topics import TopicView, topic_view
+from clusters.selectors.health import history as health_history
+from clusters.selectors.health.topics import TopicView, topic_view
 from clusters.signals import BY_ID
 from ops_portal.lib.api import (
     DEFAULT_LIMIT,

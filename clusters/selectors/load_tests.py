@@ -12,7 +12,7 @@ from clusters.health.states import Health
 from clusters.load_tests.states import Status
 from clusters.load_tests.verdicts import Judgement
 from clusters.models import Cluster, LoadTest
-from clusters.selectors.health_history import signal_history
+from clusters.selectors.health.history import signal_history
 from clusters.signals import SIGNALS, Bad, Signal
 from ops_portal.lib.database import database_clock
 

@@ -13,7 +13,7 @@ from clusters.health.judge import Judged, Reading, judge
 from clusters.health.slo import BUCKET_SECONDS
 from clusters.health.states import Health, HealthEventKind, Source
 from clusters.models import Cluster, ClusterHealth, Finding, HealthEvent, SignalState
-from clusters.selectors.health_states import configured_of, seen_rows
+from clusters.selectors.health.states import configured_of, seen_rows
 from clusters.services.findings import finding_close, finding_open
 from clusters.services.health_history import samples_store
 from clusters.signals import BY_ID

@@ -31,9 +31,9 @@ from clusters.selectors.health import (
     health_clusters,
     health_events,
 )
-from clusters.selectors.health_history import signal_history
-from clusters.selectors.health_lagging import lagging_partitions
-from clusters.selectors.health_topics import largest_topics
+from clusters.selectors.health.history import signal_history
+from clusters.selectors.health.lagging import lagging_partitions
+from clusters.selectors.health.topics import largest_topics
 from clusters.selectors.platform_slos import PlatformSloRow, canary_of, platform_slos
 from clusters.signals import BY_ID
 from ops_portal.lib.clock import as_datetime

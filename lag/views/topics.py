@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.guards import requires
 from accounts.roles import Right
-from clusters.selectors.health_topics import topic_name, topic_view
+from clusters.selectors.health.topics import topic_name, topic_view
 from lag import selectors
 from lag.rows import TopicSummary
 from lag.views.board import cluster_or_404

@@ -12,7 +12,7 @@ from clusters.health.states import Health
 from clusters.models import Cluster, ClusterHealth, Finding, HealthEvent, HealthSettings, PlatformSloCount, TopicHealth
 from clusters.ports import EntityError, GatewayFailed
 from clusters.selectors.health import HealthView, SignalRow, cluster_health
-from clusters.selectors.health_topics import topic_rows, topic_view
+from clusters.selectors.health.topics import topic_rows, topic_view
 from clusters.selectors.platform_slos import platform_slos
 from clusters.services import health_brokers
 from clusters.services.health_brokers import poll_brokers

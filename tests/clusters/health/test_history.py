@@ -11,7 +11,7 @@ from pytest_django.fixtures import Settings
 from accounts.roles import Role
 from clusters.health.states import Health
 from clusters.models import Cluster, HealthEvent, PlatformSloCount
-from clusters.selectors.health_history import MOST_POINTS, BadRange, SignalHistory, signal_history
+from clusters.selectors.health.history import MOST_POINTS, BadRange, SignalHistory, signal_history
 from clusters.services.health_history import HOURS, MINUTES, SAMPLES, health_history_keep, samples_store
 from clusters.signals import BY_ID
 from ops_portal.lib.clock import as_datetime

@@ -11,7 +11,7 @@ from accounts.policies import Person, may
 from accounts.roles import Right
 from clusters.health.states import Health
 from clusters.models import Cluster, ClusterHealth, Topic, TopicHealth
-from clusters.selectors.health import health_events
+from clusters.selectors.health.current import health_events
 from ops_portal.lib.names import path_id
 
 FIGURES_STALE = timedelta(seconds=180)  # rates and sizes are read once a minute
