@@ -2,8 +2,9 @@
 // The lag board: the first groups of what is asked for by push, the others read now and then; filtered, sorted and counted here.
 import { addressOf, comparison, decisive, filterOf, isFiltered, readQuery, viewParams } from "ops/board-query";
 import { boardCells, END, SHOWN, SPARK } from "ops/board-cells";
-import { patch, TONES, VERDICTS, words } from "ops/cells";
-import { duration, exact, THIN } from "ops/format";
+import { sentenceOf } from "ops/board-sentence";
+import { patch, TONES, VERDICTS } from "ops/cells";
+import { exact, THIN } from "ops/format";
 import { hasColumn, live } from "ops/live";
 import { showAge } from "ops/ages";
 import { startSelection } from "ops/selection";
@@ -117,30 +118,13 @@ function count() {
     const text = /** @type {HTMLElement} */ (chip.querySelector("[data-count]"));
     if (text.textContent !== String(number)) text.textContent = String(number);
   }
-  const said = say(all, worst && { group: worst[at.group], lag_seconds: worst[at.lag_seconds] });
+  const said = sentenceOf(all, worst && { group: worst[at.group], lag_seconds: worst[at.lag_seconds] });
   if (sentence.textContent !== said) sentence.textContent = said;
   const red = VERDICTS.reduce((sum, verdict) => sum + (TONES[verdict] === "critical" ? (all[verdict] ?? 0) : 0), 0);
   const title = `${red ? `(${red}) ` : ""}Lag · ${cluster} · Ops Portal`;
   if (document.title !== title) document.title = title;
   limit.hidden = !beyond.size;
   if (beyond.size) limit.textContent = `The first ${LIVE_ROWS} of ${exact(rows.size)} groups move by push, in this order and with this filter. The others are read every ${REST_EVERY_MS / 1000}${THIN}s.`;
-}
-
-/** The sentence of lag/sentences.py. @param {Record<string, number>} counts @param {{group: string, lag_seconds: number} | null} worst */
-export function say(counts, worst) {
-  const total = Object.values(counts).reduce((sum, one) => sum + one, 0);
-  const groups = `${total}${THIN}group${total === 1 ? "" : "s"}`;
-  if (!total) return "No consumer groups yet.";
-  const troubled = VERDICTS.filter((verdict) => !["ok", "catching_up", "unknown"].includes(verdict) && counts[verdict]);
-  if (troubled.length) {
-    const number = troubled.reduce((sum, verdict) => sum + counts[verdict], 0);
-    const list = troubled.map((verdict) => `${counts[verdict]} ${words(verdict)}`).join(", ");
-    const tail = worst && worst.lag_seconds > 0 ? `; worst ${worst.group}, ${duration(worst.lag_seconds)} behind` : "";
-    return `${number} of ${groups} ${number === 1 ? "needs" : "need"} attention: ${list}${tail}.`;
-  }
-  if (counts.unknown) return `${counts.unknown} of ${groups} ${counts.unknown === 1 ? "is" : "are"} unknown.`;
-  if (counts.catching_up) return `${counts.catching_up} of ${groups} ${counts.catching_up === 1 ? "is" : "are"} catching up, the others keep up.`;
-  return total === 1 ? "The only group keeps up." : `All ${groups} keep up.`;
 }
 
 // --- Cells --------------------------------------------------------------------------------------------------------------------
