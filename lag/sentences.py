@@ -1,4 +1,4 @@
-"""One sentence over many groups: what the top line of a page says. Pure; static/js/board.js says the same."""
+"""One sentence over many groups: what the top line of a page says. Pure; static/js/board-sentence.js says the same."""
 
 from collections.abc import Mapping
 

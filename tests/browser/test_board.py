@@ -5,6 +5,7 @@ import re
 
 from playwright.sync_api import expect
 
+from lag.sentences import board_sentence
 from tests.browser.conftest import Site, Visit
 
 WATCH_SHIFTS = """
@@ -19,6 +20,28 @@ PUSH_A_HUNDRED = """
 new MutationObserver(() => { const board = document.querySelector('[data-board]'); if (board) board.dataset.liveRows = '100'; })
   .observe(document, {childList: true, subtree: true});
 """
+
+
+COUNTS: list[tuple[dict[str, int], tuple[str, float] | None]] = [
+    ({}, None),
+    ({"ok": 1}, None),
+    ({"ok": 12, "catching_up": 1}, ("risk-engine", 3.0)),
+    ({"ok": 12, "catching_up": 2, "unknown": 1}, None),
+    ({"ok": 43, "stopped": 1, "falling_behind": 2}, ("risk-engine", 41.24)),
+    ({"stalled": 1, "unknown": 1}, ("risk-engine", 7384.0)),
+    ({"truncated": 1, "rewound": 1, "no_commits": 3}, ("risk-engine", 0.0)),
+]
+
+
+def test_the_page_goes_on_with_the_server_s_sentence(visit: Visit) -> None:
+    said = visit("/lag/demo").evaluate(
+        """async cases => {
+            const { sentenceOf } = await import("ops/board-sentence");
+            return cases.map(([counts, worst]) => sentenceOf(counts, worst && { group: worst[0], lag_seconds: worst[1] }));
+        }""",
+        COUNTS,
+    )
+    assert said == [board_sentence(counts, worst) for counts, worst in COUNTS]
 
 
 def test_a_figure_moves_in_two_windows_without_a_reload(site: Site, visit: Visit) -> None:
